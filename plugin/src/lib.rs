@@ -1,0 +1,12 @@
+//! Acts on what `pullgate-policy` decides: the CRI door, the registry client, the hand-off to
+//! containerd, and the daemon that joins them.
+
+pub mod audit;
+pub mod config;
+pub mod containerd;
+pub mod cri;
+pub mod daemon;
+pub mod evidence;
+pub mod pull;
+pub mod registry;
+pub mod trust;

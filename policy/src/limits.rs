@@ -1,0 +1,29 @@
+//! Every bound on input that comes from the network or from a file, with the source of its value.
+
+/// Largest manifest or index, in bytes: `iolimits.MaxManifestBodySize` of containers/image.
+pub const MANIFEST_BYTES: usize = 4 << 20;
+
+/// Largest image configuration, in bytes: `iolimits.MaxConfigBodySize` of containers/image.
+pub const CONFIG_BYTES: usize = 4 << 20;
+
+/// Largest stored signature, in bytes: `iolimits.MaxSignatureBodySize` of containers/image.
+pub const SIGNATURE_BYTES: usize = 4 << 20;
+
+/// Most signatures of one image: containers/image reads `signature-1` to `signature-127`.
+pub const SIGNATURES: usize = 127;
+
+/// Largest signed payload after decompression, in bytes. containers/image has no bound and inflates
+/// whatever it is given; a real payload is under 1 KiB.
+pub const PAYLOAD_BYTES: usize = 1 << 20;
+
+/// Largest policy.json or registries.d file, in bytes: far above any real file.
+pub const CONFIGURATION_BYTES: usize = 4 << 20;
+
+/// Largest keyring file, in bytes: far above a distribution's complete keyring.
+pub const KEYRING_BYTES: usize = 16 << 20;
+
+/// Most layers of one image. overlayfs takes about 500 lower directories; Docker stops at 127.
+pub const LAYERS: usize = 512;
+
+/// Deepest nesting of a JSON or YAML document.
+pub const DOCUMENT_DEPTH: usize = 64;

@@ -1,0 +1,1 @@
+//! OpenPGP: keyrings, and signed messages verified with sequoia-openpgp.
