@@ -11,6 +11,7 @@ mod path;
 pub use json::{Json, JsonError, Number, json};
 pub use node::{Node, Object, base64};
 pub use path::KeyPath;
+pub(crate) use path::excerpt;
 
 #[cfg(test)]
 mod tests;

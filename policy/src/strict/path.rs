@@ -9,6 +9,14 @@ const EXCERPT: usize = 80;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyPath(String);
 
+impl KeyPath {
+    /// The path without the quotes of a message; empty for the document itself.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Display for KeyPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() { f.write_str("top level") } else { write!(f, "`{}`", self.0) }
@@ -63,7 +71,7 @@ impl<'a> Trail<'a> {
 }
 
 /// The beginning of a foreign text, short enough for a message.
-pub(super) fn excerpt(text: &str) -> String {
+pub(crate) fn excerpt(text: &str) -> String {
     match text.char_indices().nth(EXCERPT) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),

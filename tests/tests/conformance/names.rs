@@ -83,7 +83,9 @@ fn identity_match(case: &Case) -> Result<(), String> {
 fn identity(value: &Value) -> SignedIdentity {
     let text = |key: &str| value[key].as_str().expect("a string");
     match text("type") {
-        "exactReference" => SignedIdentity::exact_reference(text("dockerReference")).expect("valid"),
+        "exactReference" => {
+            SignedIdentity::exact_reference(text("dockerReference")).expect("valid")
+        }
         "exactRepository" => {
             SignedIdentity::exact_repository(text("dockerRepository")).expect("valid")
         }
