@@ -14,6 +14,7 @@
     reason = "a harness that cannot go on ends its test"
 )]
 
+pub mod broken;
 pub mod containerd;
 pub mod cri;
 pub mod hosts;
@@ -22,5 +23,6 @@ pub mod place;
 pub mod process;
 pub mod registry;
 pub mod sample;
+pub mod server;
 pub mod signer;
 pub mod version;

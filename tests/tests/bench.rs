@@ -1,11 +1,13 @@
 //! The harness itself: whatever it starts is real and works.
 
 use pullgate_proto::AuthConfig;
+use pullgate_tests::broken;
 use pullgate_tests::containerd::{Containerd, Settings};
 use pullgate_tests::hosts::Hosts;
 use pullgate_tests::image::Compression;
 use pullgate_tests::registry::{Access, PASSWORD, Registry, USER};
 use pullgate_tests::sample;
+use pullgate_tests::server::Server;
 use pullgate_tests::signer::{Algorithm, Signer};
 use pullgate_tests::version::Version;
 
@@ -74,6 +76,37 @@ async fn a_layer_altered_in_the_registry_is_served_altered() {
         let name = format!("{}/test/altered:v1", registry.host());
         let refusal = containerd.cri().await.pull(&name).await.unwrap_err();
         assert!(refusal.message().contains("unexpected commit digest"), "{version}: {refusal}");
+    }
+}
+
+#[tokio::test]
+async fn containerd_refuses_what_is_broken() {
+    let registry = Registry::start(Access::Open).await;
+    let host = registry.host();
+    let stored = [
+        ("wrong-diff-id", broken::wrong_diff_id(), "wrong diff id calculated"),
+        ("too-many-diff-ids", broken::too_many_diff_ids(), "layers and diffIDs don't match"),
+        ("longer", broken::layer_longer_than_declared(), "failed size validation"),
+        ("shorter", broken::layer_shorter_than_declared(), "unexpected EOF"),
+    ];
+    let mut cases: Vec<(String, &str)> = Vec::new();
+    for (name, image, reason) in stored {
+        image.store(&registry, name, "v1");
+        cases.push((format!("{host}/{name}:v1"), reason));
+    }
+    broken::other_platform().store(&registry, "platform", "v1");
+    cases.push((format!("{host}/platform:v1"), "no match for platform"));
+    let old = Server::of_manifest(&broken::schema_1()).await;
+    cases.push((format!("{}/old:v1", old.host()), "no signatures"));
+    let huge = Server::of_manifest(&broken::huge_manifest().manifest).await;
+    cases.push((format!("{}/huge:v1", huge.host()), "rejecting 4719"));
+    for version in Version::available() {
+        let containerd = Containerd::start_with(version, Settings::default()).await;
+        let cri = containerd.cri().await;
+        for (name, reason) in &cases {
+            let refusal = cri.pull(name).await.unwrap_err();
+            assert!(refusal.message().contains(reason), "{version} {name}: {refusal}");
+        }
     }
 }
 
