@@ -21,6 +21,7 @@ pub mod hosts;
 pub mod image;
 pub mod place;
 pub mod process;
+pub mod pullgated;
 pub mod registry;
 pub mod sample;
 pub mod server;

@@ -1,14 +1,16 @@
 //! Simple signing with real tools: gpg keys, gpg's and skopeo's signatures.
 
 use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::place;
-use crate::process::run;
+use crate::process::{PATIENCE, Process, run};
 
 /// What keys are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +24,7 @@ pub enum Algorithm {
 /// A key in a `gpg` home of its own. Dropping it ends its agent and removes the home.
 #[derive(Debug)]
 pub struct Signer {
+    _agent: Process,
     home: TempDir,
     fingerprint: String,
 }
@@ -36,7 +39,9 @@ impl Signer {
     /// Makes a new key.
     #[must_use]
     pub fn with(algorithm: Algorithm) -> Self {
-        let mut signer = Self { home: place::for_sockets("gpg"), fingerprint: String::new() };
+        let home = place::for_sockets("gpg");
+        let mut signer =
+            Self { _agent: start_agent(home.path()), home, fingerprint: String::new() };
         let name = match algorithm {
             Algorithm::Ed25519 => "ed25519",
             Algorithm::Rsa3072 => "rsa3072",
@@ -139,13 +144,18 @@ impl Default for Signer {
     }
 }
 
-impl Drop for Signer {
-    fn drop(&mut self) {
-        let mut gpgconf = Command::new("gpgconf");
-        gpgconf.arg("--homedir").arg(self.home.path()).args(["--kill", "all"]);
-        let status = gpgconf.status().expect("gpgconf comes with gpg");
-        assert!(std::thread::panicking() || status.success(), "gpg-agent does not end: {status}");
+/// An agent in the foreground, so that it ends with the test: the one that gpg starts by itself
+/// would stay.
+fn start_agent(home: &Path) -> Process {
+    let mut command = Command::new("gpg-agent");
+    command.args(["--quiet", "--no-detach", "--daemon", "--homedir"]).arg(home);
+    let agent = Process::start("gpg-agent", &command, &home.join("agent.log"));
+    let end = Instant::now() + PATIENCE;
+    while UnixStream::connect(home.join("S.gpg-agent")).is_err() {
+        assert!(Instant::now() < end, "gpg-agent does not listen:\n{}", agent.log());
+        std::thread::sleep(Duration::from_millis(5));
     }
+    agent
 }
 
 /// A simple-signing payload (containers-signature(5)).

@@ -97,7 +97,7 @@ async fn containerd_refuses_what_is_broken() {
     broken::other_platform().store(&registry, "platform", "v1");
     cases.push((format!("{host}/platform:v1"), "no match for platform"));
     let old = Server::of_manifest(&broken::schema_1()).await;
-    cases.push((format!("{}/old:v1", old.host()), "no signatures"));
+    cases.push((format!("{}/old:v1", old.host()), "failed to pull and unpack"));
     let huge = Server::of_manifest(&broken::huge_manifest().manifest).await;
     cases.push((format!("{}/huge:v1", huge.host()), "rejecting 4719"));
     for version in Version::available() {
