@@ -17,7 +17,7 @@ conformance: ## Run the corpus of PULLGATE_CONFORMANCE_DIR (default ../shared/co
 	cargo test --package pullgate-tests --test conformance -- --nocapture
 
 bench: install-test-deps release ## Measure pulls against containerd's own, and hashing against openssl
-	cargo run --quiet --release --package pullgate-tests --bin bench
+	cargo run --quiet --release --package pullgate-tests --bin measure
 
 lint: ## Check the formatting and run clippy
 	cargo fmt --all --check
