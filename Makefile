@@ -1,0 +1,37 @@
+# pullgate. `make` lists the targets.
+SHELL := /bin/bash -euo pipefail
+.DELETE_ON_ERROR:
+.PHONY: help demo test conformance bench lint audit build release install-test-deps
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: install-test-deps build ## Sign, pull and refuse images through pullgated and a private containerd
+	cargo run --quiet --package pullgate-tests --bin demo
+
+test: install-test-deps build ## Install what the tests need and run all of them
+	cargo test --workspace
+	@tests/setup/not-run
+
+conformance: ## Run the corpus of PULLGATE_CONFORMANCE_DIR (default ../shared/conformance)
+	cargo test --package pullgate-tests --test conformance -- --nocapture
+
+bench: install-test-deps release ## Measure pulls against containerd's own, and hashing against openssl
+	cargo run --quiet --release --package pullgate-tests --bin measure
+
+lint: ## Check the formatting and run clippy
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+
+audit: ## Check the dependencies: advisories, licences, bans, sources
+	command -v cargo-deny > /dev/null || cargo install --locked cargo-deny
+	cargo deny check
+
+build: ## Build everything unoptimised
+	cargo build --workspace
+
+release: ## Build the daemon optimised
+	cargo build --release --package pullgate
+
+install-test-deps: ## Install what the build and the tests need (Debian, as root)
+	tests/setup/install

@@ -1,0 +1,152 @@
+//! Processes of a test: logged to a file, ended by their own id.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long anything may take to start or to stop.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running process. Dropping it kills it.
+#[derive(Debug)]
+pub struct Process {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command` with both its outputs written to `log`. `name` is for messages.
+    ///
+    /// The process is killed when the calling thread ends: start it from the test's own thread.
+    #[must_use]
+    pub fn start(name: &'static str, command: &Command, log: &Path) -> Self {
+        let output = File::options().create(true).append(true).open(log).expect("a log file");
+        let errors = output.try_clone().expect("a second handle of the log file");
+        let child = dying_with_its_parent(command)
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
+        Self { name, child, log: log.to_owned() }
+    }
+
+    /// Its process ID.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything it has written so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(&self.log).expect("the log to be readable");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Asks `probe` until it answers, and returns the answer. Panics with the log when the process
+    /// ends, or after [`PATIENCE`].
+    pub async fn until<T>(
+        &mut self,
+        what: &str,
+        mut probe: impl AsyncFnMut(&Self) -> Option<T>,
+    ) -> T {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(answer) = probe(self).await {
+                return answer;
+            }
+            if let Some(status) = self.exited() {
+                panic!("{} ended with {status} before {what}:\n{}", self.name, self.log());
+            }
+            assert!(Instant::now() < end, "{}: still not {what}:\n{}", self.name, self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).expect("process IDs are small");
+        kill(Pid::from_raw(id), signal).expect("a signal to an unreaped child arrives");
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub async fn stop(&mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.end().await
+    }
+
+    /// Waits until the process ends by itself. Panics with the log after [`PATIENCE`].
+    pub async fn end(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.exited() {
+                return status;
+            }
+            assert!(Instant::now() < end, "{} does not end:\n{}", self.name, self.log());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Sends SIGKILL and waits for the end.
+    pub fn kill(&mut self) {
+        if self.exited().is_none() {
+            self.signal(Signal::SIGKILL);
+        }
+        self.child.wait().expect("a child can be waited for");
+    }
+
+    fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be waited for")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let crashed = self.exited().is_some_and(|status| status.core_dumped());
+        self.kill();
+        if crashed && !std::thread::panicking() {
+            panic!("{} crashed:\n{}", self.name, self.log());
+        }
+    }
+}
+
+/// A command that sees `usr` as `/usr` and everything else as it is on this machine, in a mount
+/// namespace of its own: whatever it leaves mounted goes away with it.
+#[must_use]
+pub fn with_usr(usr: &Path, program: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "slave", "sh", "-c"]);
+    command
+        .arg("mount --bind \"$0\" /usr && exec \"$@\"")
+        .args([usr.as_os_str(), OsStr::new(program)]);
+    command
+}
+
+/// Runs a command to its end and returns what it printed. Panics with its errors if it fails.
+pub fn run(command: &mut Command) -> Vec<u8> {
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?} failed: {errors}");
+    output.stdout
+}
+
+fn dying_with_its_parent(command: &Command) -> Command {
+    let mut wrapped = Command::new("setpriv");
+    wrapped.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    wrapped
+}

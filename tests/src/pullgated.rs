@@ -1,0 +1,149 @@
+//! The daemon itself, in front of a containerd of the harness.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::UnixDatagram;
+
+use crate::containerd::Containerd;
+use crate::cri::Cri;
+use crate::place;
+use crate::process::Process;
+
+/// What a test may want different.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The text of `policy.json`. None: there is no such file.
+    pub policy: Option<String>,
+    /// The `registries.d` directory. None: an empty one.
+    pub registries_d: Option<PathBuf>,
+    /// The `certs.d` directory. None: an empty one.
+    pub hosts: Option<PathBuf>,
+    /// Appended to `config.toml`.
+    pub extra: String,
+}
+
+/// A running `pullgated`. Dropping it kills it and removes all it had.
+#[derive(Debug)]
+pub struct Pullgated {
+    process: Process,
+    directory: TempDir,
+}
+
+impl Pullgated {
+    /// Starts one in front of `containerd`, and waits until it says that it is ready.
+    pub async fn start(containerd: &Containerd, settings: &Settings) -> Self {
+        let directory = place::for_sockets("gate");
+        let ready = UnixDatagram::bind(directory.path().join("notify.sock"))
+            .expect("a socket in a directory of our own");
+        if let Some(policy) = &settings.policy {
+            std::fs::write(directory.path().join("policy.json"), policy)
+                .expect("policy.json to be written");
+        }
+        let text = configuration(containerd, settings, directory.path());
+        let config = directory.path().join("config.toml");
+        std::fs::write(&config, text).expect("config.toml to be written");
+        let mut command = Command::new(place::built("pullgated"));
+        command.arg("--config").arg(&config);
+        command.env("NOTIFY_SOCKET", directory.path().join("notify.sock"));
+        let log = directory.path().join("log");
+        let mut process = Process::start("pullgated", &command, &log);
+        process.until("ready", async |_| said_ready(&ready)).await;
+        Self { process, directory }
+    }
+
+    /// The unix socket that it serves.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join("pullgate.sock")
+    }
+
+    /// A client of it.
+    pub async fn cri(&self) -> Cri {
+        Cri::connect(&self.socket()).await.expect("a daemon that is ready can be connected to")
+    }
+
+    /// Its policy file, for tests that change it.
+    #[must_use]
+    pub fn policy(&self) -> PathBuf {
+        self.directory.path().join("policy.json")
+    }
+
+    /// Its configuration file, for tests that change it.
+    #[must_use]
+    pub fn config(&self) -> PathBuf {
+        self.directory.path().join("config.toml")
+    }
+
+    /// Everything it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// The most memory that it ever had resident, in bytes.
+    #[must_use]
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))
+            .expect("a running process has a status");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = peak.expect("a peak").trim().trim_end_matches(" kB");
+        kibibytes.parse::<u64>().expect("a number of kibibytes") << 10
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Sends SIGTERM and waits for the end.
+    pub async fn stop(&mut self) -> ExitStatus {
+        self.process.stop().await
+    }
+}
+
+fn configuration(containerd: &Containerd, settings: &Settings, directory: &Path) -> String {
+    let place = directory.display();
+    let or_none = |path: &Option<PathBuf>| path.clone().unwrap_or_else(|| directory.join("none"));
+    format!(
+        "socket = \"{place}/pullgate.sock\"
+containerd = \"{}\"
+policy = \"{place}/policy.json\"
+registries_d = \"{}\"
+certs_d = \"{}\"
+{}",
+        containerd.socket().display(),
+        or_none(&settings.registries_d).display(),
+        or_none(&settings.hosts).display(),
+        settings.extra
+    )
+}
+
+/// A policy that refuses everything but what `key` has signed in `scope`.
+#[must_use]
+pub fn policy(scope: &str, key: &Path) -> String {
+    let signed = serde_json::json!({"type": "signedBy", "keyType": "GPGKeys", "keyPath": key});
+    transports(scope, &signed)
+}
+
+/// A policy that accepts everything.
+#[must_use]
+pub fn accept_anything() -> String {
+    serde_json::json!({"default": [{"type": "insecureAcceptAnything"}]}).to_string()
+}
+
+fn transports(scope: &str, requirement: &Value) -> String {
+    let docker = serde_json::json!({ scope: [requirement] });
+    let reject = serde_json::json!([{"type": "reject"}]);
+    serde_json::json!({"default": reject, "transports": {"docker": docker}}).to_string()
+}
+
+fn said_ready(socket: &UnixDatagram) -> Option<()> {
+    let mut message = [0; 4096];
+    let length = socket.try_recv(&mut message).ok()?;
+    let text = String::from_utf8_lossy(&message[..length]);
+    text.lines().any(|line| line == "READY=1").then_some(())
+}
