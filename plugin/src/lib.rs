@@ -9,4 +9,3 @@ pub mod daemon;
 pub mod evidence;
 pub mod pull;
 pub mod registry;
-pub mod trust;

@@ -1,1 +1,209 @@
-//! .
+//! Reads policy.json, registries.d and key files into one consistent snapshot a pull.
+//!
+//! containers/image looks at these files for every pull, and so does pullgate: there is no reload to
+//! forget. A broken file refuses every pull with its own reason; only `keep_last_good` in config.toml
+//! falls back to the snapshot that was read last, and says so each time.
+
+mod file;
+mod search;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use pullgate_policy::decision::TrustMaterial;
+use pullgate_policy::digest::Digest;
+use pullgate_policy::document::{Policy, PolicyError, Requirements};
+use pullgate_policy::limits;
+use pullgate_policy::lookaside::{Lookaside, LookasideError};
+
+pub use file::FileError;
+
+/// Where the policy is read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// A policy.json without fallback; without it the first that exists of
+    /// `/etc/pullgate/policy.json`, `/etc/containers/policy.json` and
+    /// `/usr/share/containers/policy.json`.
+    pub policy: Option<PathBuf>,
+    /// The one registries.d directory; without it those of containers-registries.d(5) for root.
+    pub registries_d: Option<PathBuf>,
+    /// Whether a broken file leaves the last good snapshot in force.
+    pub keep_last_good: bool,
+}
+
+/// What was read at one moment: every decision of a pull is made from one snapshot.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    policy: Policy,
+    policy_path: PathBuf,
+    lookaside: Lookaside,
+    fingerprint: Digest,
+}
+
+impl Snapshot {
+    /// The policy.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The file that the policy came from.
+    #[must_use]
+    pub fn policy_path(&self) -> &Path {
+        &self.policy_path
+    }
+
+    /// The merged registries.d.
+    #[must_use]
+    pub const fn lookaside(&self) -> &Lookaside {
+        &self.lookaside
+    }
+
+    /// A digest over the names and contents of all files read.
+    #[must_use]
+    pub const fn fingerprint(&self) -> &Digest {
+        &self.fingerprint
+    }
+
+    /// The key and certificate files that `requirements` name, read now.
+    #[must_use]
+    pub fn material(requirements: &Requirements) -> TrustMaterial {
+        requirements
+            .files()
+            .into_iter()
+            .map(|path| {
+                let content = file::read(path, limits::KEYRING_BYTES);
+                (path.to_owned(), content.map_err(|error| chain(&error)))
+            })
+            .collect()
+    }
+}
+
+/// The trust configuration of the node.
+#[derive(Debug)]
+pub struct Trust {
+    settings: Settings,
+    last: Mutex<Option<Arc<Snapshot>>>,
+}
+
+impl Trust {
+    /// Reads nothing yet.
+    #[must_use]
+    pub const fn new(settings: Settings) -> Self {
+        Self { settings, last: Mutex::new(None) }
+    }
+
+    /// The files as they are now. A file that did not change is not parsed again; a change is
+    /// recorded with the old and the new fingerprint.
+    ///
+    /// # Errors
+    /// [`TrustError`] names the file, the place in it and the expected form.
+    pub fn snapshot(&self) -> Result<Arc<Snapshot>, TrustError> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.read(last.as_ref()) {
+            Ok(current) => {
+                if let Some(previous) = last.as_ref().filter(|previous| **previous != current) {
+                    tracing::info!(
+                        old = %previous.fingerprint,
+                        new = %current.fingerprint,
+                        policy_file = %current.policy_path.display(),
+                        "policy or registries.d changed"
+                    );
+                }
+                *last = Some(Arc::clone(&current));
+                Ok(current)
+            }
+            Err(error) => match last.as_ref().filter(|_| self.settings.keep_last_good) {
+                Some(good) => {
+                    tracing::error!(
+                        error = chain(&error),
+                        in_force = %good.fingerprint,
+                        "policy or registries.d is broken, keep_last_good leaves the last one in force"
+                    );
+                    Ok(Arc::clone(good))
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    fn read(&self, last: Option<&Arc<Snapshot>>) -> Result<Arc<Snapshot>, TrustError> {
+        let policy_path = match &self.settings.policy {
+            Some(explicit) => explicit.clone(),
+            None => search::policy()?,
+        };
+        let policy = file::read(&policy_path, limits::CONFIGURATION_BYTES)?;
+        let registries_d = search::registries_d(self.settings.registries_d.as_deref())?;
+
+        let fingerprint = fingerprint(&policy_path, &policy, &registries_d);
+        if let Some(same) = last.filter(|last| last.fingerprint == fingerprint) {
+            return Ok(Arc::clone(same));
+        }
+        let files = registries_d.iter().map(|(name, content)| (name.as_str(), content.as_slice()));
+        let lookaside = Lookaside::parse(files)?;
+        for warning in lookaside.warnings() {
+            tracing::warn!(%warning, "registries.d");
+        }
+        let policy = Policy::parse(&policy)
+            .map_err(|source| TrustError::Policy { path: policy_path.clone(), source })?;
+        if let Some(path) = policy.relative_path() {
+            return Err(TrustError::RelativePath { policy: policy_path, path: path.to_owned() });
+        }
+        Ok(Arc::new(Snapshot { policy, policy_path, lookaside, fingerprint }))
+    }
+}
+
+fn fingerprint(path: &Path, policy: &[u8], registries_d: &[(String, Vec<u8>)]) -> Digest {
+    let policy_name = path.display().to_string();
+    let files = registries_d.iter().map(|(name, content)| (name.as_str(), content.as_slice()));
+    let listing: String = std::iter::once((policy_name.as_str(), policy))
+        .chain(files)
+        .map(|(name, content)| format!("{} {name}\n", Digest::sha256(content)))
+        .collect();
+    Digest::sha256(listing.as_bytes())
+}
+
+/// The error and its causes in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// Why there is no usable policy.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// A file cannot be read or must not be trusted.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// registries.d is invalid.
+    #[error(transparent)]
+    Lookaside(#[from] LookasideError),
+    /// No policy.json anywhere.
+    #[error("no policy.json: create one of {}", searched.join(", "))]
+    NoPolicy {
+        /// The paths that were tried.
+        searched: Vec<&'static str>,
+    },
+    /// policy.json is invalid.
+    #[error("{}", path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PolicyError,
+    },
+    /// A daemon has no working directory that an admin would think of.
+    #[error("{}: the path `{}` is relative, write it from the root", policy.display(), path.display())]
+    RelativePath {
+        /// The policy that names it.
+        policy: PathBuf,
+        /// The path in it.
+        path: PathBuf,
+    },
+}

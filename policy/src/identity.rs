@@ -1,8 +1,10 @@
 //! `signedIdentity`: does the name inside a signature speak for the image that was asked for?
+//!
+//! The rules are those of containers-policy.json(5), "signedIdentity", and policy-semantics.md 1.7.
 
-use crate::reference::{PullReference, Reference};
+use crate::reference::{Reference, ReferenceError, grammar};
 
-/// A `signedIdentity` object (containers-policy.json(5), "signedIdentity").
+/// A `signedIdentity` object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignedIdentity {
     /// `exactReference`.
@@ -19,6 +21,67 @@ pub enum SignedIdentity {
     RemapIdentity(Remap),
 }
 
+impl SignedIdentity {
+    /// Parses the `dockerReference` of an `exactReference`.
+    ///
+    /// # Errors
+    /// [`IdentityError`] for a text that is no reference, or one without tag and digest.
+    pub fn exact_reference(text: &str) -> Result<Self, IdentityError> {
+        let reference = Reference::parse(text)?;
+        if !reference.has_tag_or_digest() {
+            return Err(IdentityError::NoTagOrDigest { text: text.to_owned() });
+        }
+        Ok(Self::ExactReference(reference))
+    }
+
+    /// Parses the `dockerRepository` of an `exactRepository`. A tag or digest is tolerated and means
+    /// nothing, as in containers/image.
+    ///
+    /// # Errors
+    /// [`IdentityError`] for a text that is no reference.
+    pub fn exact_repository(text: &str) -> Result<Self, IdentityError> {
+        Ok(Self::ExactRepository(Reference::parse(text)?))
+    }
+
+    /// Does a signature that names `signed` speak for `image`? `None` is an image without a docker
+    /// reference, as read from a directory.
+    #[must_use]
+    pub fn matches<R: AsRef<Reference>>(&self, image: Option<&R>, signed: &str) -> bool {
+        let Ok(signed) = Reference::parse(signed) else { return false };
+        let image = image.map(AsRef::as_ref);
+        match self {
+            Self::ExactReference(expected) => same_reference(expected, &signed),
+            Self::ExactRepository(expected) => same_repository(expected, &signed),
+            Self::MatchExact => image.is_some_and(|image| same_reference(image, &signed)),
+            Self::MatchRepoDigestOrExact => {
+                image.is_some_and(|image| same_repository_by_digest_or_exact(image, &signed))
+            }
+            Self::MatchRepository => image.is_some_and(|image| same_repository(image, &signed)),
+            Self::RemapIdentity(remap) => image
+                .and_then(|image| remap.apply(image).ok())
+                .is_some_and(|image| same_repository_by_digest_or_exact(&image, &signed)),
+        }
+    }
+}
+
+/// Equal, and more than a repository: no tag is added to either side.
+fn same_reference(image: &Reference, signed: &Reference) -> bool {
+    image.has_tag_or_digest() && image == signed
+}
+
+fn same_repository(image: &Reference, signed: &Reference) -> bool {
+    image.domain() == signed.domain() && image.path() == signed.path()
+}
+
+/// An image asked for by tag must be signed under that tag, one asked for by digest alone under any
+/// tag of its repository: the digest already says which image is meant.
+fn same_repository_by_digest_or_exact(image: &Reference, signed: &Reference) -> bool {
+    match (image.tag(), image.digest()) {
+        (None, Some(_)) => signed.has_tag_or_digest() && same_repository(image, signed),
+        (Some(_), _) | (None, None) => same_reference(image, signed),
+    }
+}
+
 /// The two prefixes of `remapIdentity`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remap {
@@ -26,11 +89,227 @@ pub struct Remap {
     signed_prefix: String,
 }
 
-impl SignedIdentity {
-    /// Does a signature that names `signed` speak for `image`? `None` is an image without a docker
-    /// reference, as read from a directory.
+impl Remap {
+    /// Parses `prefix` and `signedPrefix`: each is `host[:port]`, or that and a path.
+    ///
+    /// # Errors
+    /// [`IdentityError::Prefix`] names the one that is neither.
+    pub fn parse(prefix: &str, signed_prefix: &str) -> Result<Self, IdentityError> {
+        for text in [prefix, signed_prefix] {
+            let (domain, path) = match text.split_once('/') {
+                Some((domain, path)) => (domain, Some(path)),
+                None => (text, None),
+            };
+            if !grammar::is_domain(domain) || path.is_some_and(|path| !grammar::is_path(path)) {
+                return Err(IdentityError::Prefix { text: text.to_owned() });
+            }
+        }
+        Ok(Self { prefix: prefix.to_owned(), signed_prefix: signed_prefix.to_owned() })
+    }
+
+    /// What names the image in the place it was mirrored to.
     #[must_use]
-    pub fn matches(&self, _image: Option<&PullReference>, _signed: &str) -> bool {
-        todo!()
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// What named it in the place where it was signed.
+    #[must_use]
+    pub fn signed_prefix(&self) -> &str {
+        &self.signed_prefix
+    }
+
+    /// Whether the prefix stands at the beginning of `image` and ends at the end of a component.
+    #[must_use]
+    pub fn applies_to(&self, image: &Reference) -> bool {
+        image
+            .repository()
+            .strip_prefix(&self.prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// The name under which `image` was signed; `image` itself where the prefix does not apply.
+    ///
+    /// # Errors
+    /// [`ReferenceError`] if the result is no full name, for example because the signed prefix is a
+    /// bare host and nothing follows it.
+    pub fn apply(&self, image: &Reference) -> Result<Reference, ReferenceError> {
+        if !self.applies_to(image) {
+            return Ok(image.clone());
+        }
+        let name = image.to_string();
+        let rest = name.strip_prefix(&self.prefix).unwrap_or_default();
+        Reference::parse_canonical(&format!("{}{rest}", self.signed_prefix))
+    }
+}
+
+/// What is wrong with a `signedIdentity`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    /// An `exactReference` names a whole repository.
+    #[error("{text:?} has neither tag nor digest")]
+    NoTagOrDigest {
+        /// The reference.
+        text: String,
+    },
+    /// A prefix of `remapIdentity` is none.
+    #[error("{text:?} is neither host[:port] nor host[:port]/path")]
+    Prefix {
+        /// The text.
+        text: String,
+    },
+    /// The name is no reference.
+    #[error("not an image name")]
+    Reference(#[from] ReferenceError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    const OTHER: &str = "sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff";
+
+    fn check(identity: &SignedIdentity, rows: &[(&str, &str, bool)]) {
+        for (image, signed, expected) in rows {
+            let expand = |text: &str| {
+                text.replace("@D", &format!("@{DIGEST}")).replace("@E", &format!("@{OTHER}"))
+            };
+            let image = Reference::parse(&expand(image)).expect("a reference");
+            let found = identity.matches(Some(&image), &expand(signed));
+            assert_eq!(found, *expected, "{identity:?}: {image} against {signed}");
+        }
+    }
+
+    #[test]
+    fn match_exact() {
+        check(
+            &SignedIdentity::MatchExact,
+            &[
+                ("a:1", "a:1", true),
+                ("a:1", "docker.io/library/a:1", true),
+                ("a@D", "a@D", true),
+                ("a:1", "a:2", false),
+                ("a:1", "a", false),
+                ("a", "a", false),
+                ("a:latest", "a", false),
+                ("a@D", "a@E", false),
+                ("a@D", "a:1", false),
+                ("a:1", "a:1@D", false),
+                ("a:1", "b:1", false),
+                ("a:1", "", false),
+                ("a:1", "A:1", false),
+            ],
+        );
+    }
+
+    #[test]
+    fn match_repo_digest_or_exact() {
+        check(
+            &SignedIdentity::MatchRepoDigestOrExact,
+            &[
+                ("a:1", "a:1", true),
+                ("a@D", "a:1", true),
+                ("a@D", "a@E", true),
+                ("a:1@D", "a:1@D", true),
+                ("a:1", "a:2", false),
+                ("a:1@D", "a:1", false),
+                ("a@D", "a", false),
+                ("a@D", "b:1", false),
+                ("a", "a:1", false),
+                ("a@D", "not a name", false),
+            ],
+        );
+    }
+
+    #[test]
+    fn match_repository() {
+        check(
+            &SignedIdentity::MatchRepository,
+            &[
+                ("a:1", "a", true),
+                ("a:1", "a:2", true),
+                ("a:1", "a@D", true),
+                ("a:1", "ab:1", false),
+                ("a:1", "example.com/library/a:1", false),
+            ],
+        );
+    }
+
+    #[test]
+    fn exact_reference_and_repository_need_no_image() {
+        let reference = SignedIdentity::exact_reference("example.com/a:1").expect("valid");
+        let repository = SignedIdentity::exact_repository("example.com/a:ignored").expect("valid");
+        for (signed, same_reference, same_repository) in [
+            ("example.com/a:1", true, true),
+            ("example.com/a:2", false, true),
+            ("example.com/a", false, true),
+            ("example.com/b:1", false, false),
+        ] {
+            assert_eq!(reference.matches::<Reference>(None, signed), same_reference, "{signed}");
+            assert_eq!(repository.matches::<Reference>(None, signed), same_repository, "{signed}");
+        }
+        let remap = SignedIdentity::RemapIdentity(Remap::parse("a", "b").expect("valid"));
+        for identity in [
+            SignedIdentity::MatchExact,
+            SignedIdentity::MatchRepoDigestOrExact,
+            SignedIdentity::MatchRepository,
+            remap,
+        ] {
+            assert!(!identity.matches::<Reference>(None, "example.com/a:1"), "{identity:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_ends_with_a_component() {
+        for (prefix, image, expected) in [
+            ("example.com", "example.com/x:1", true),
+            ("example.com/ns", "example.com/ns/x:1", true),
+            ("example.com/ns", "example.com/ns:1", true),
+            ("example.com/ns", "example.com/ns2/x:1", false),
+            ("example.com", "example.com:5000/x:1", false),
+            ("example.com:5000", "example.com:50000/x:1", false),
+            ("example.com", "an.example.com/x:1", false),
+        ] {
+            let remap = Remap::parse(prefix, "signed.example").expect("valid");
+            let image = Reference::parse(image).expect("a reference");
+            assert_eq!(remap.applies_to(&image), expected, "{prefix} and {image}");
+        }
+    }
+
+    #[test]
+    fn remapped_names() {
+        let remap = Remap::parse("mirror.example/up", "vendor.example").expect("valid");
+        check(
+            &SignedIdentity::RemapIdentity(remap.clone()),
+            &[
+                ("mirror.example/up/app:1", "vendor.example/app:1", true),
+                ("mirror.example/up/app@D", "vendor.example/app:1", true),
+                ("elsewhere.example/app:1", "elsewhere.example/app:1", true),
+                ("mirror.example/up/app:1", "mirror.example/up/app:1", false),
+                ("mirror.example/up/app:1", "vendor.example/app:2", false),
+                // The result would be `vendor.example:1`, which names something at docker.io.
+                ("mirror.example/up:1", "vendor.example:1", false),
+            ],
+        );
+        assert_eq!(
+            (remap.prefix(), remap.signed_prefix()),
+            ("mirror.example/up", "vendor.example")
+        );
+    }
+
+    #[test]
+    fn texts_that_are_refused() {
+        let no_tag = SignedIdentity::exact_reference("a").expect_err("refused");
+        assert_eq!(no_tag, IdentityError::NoTagOrDigest { text: "a".to_owned() });
+        let no_name = SignedIdentity::exact_repository("A").expect_err("refused");
+        assert!(matches!(no_name, IdentityError::Reference(ReferenceError::Path { .. })));
+        for prefix in
+            ["", "a_b", "a/", "a//b", "a/B", "a:tag", "a/b:tag", "a/b@D", "a:", "*.a", "a:1:2"]
+        {
+            let expected = IdentityError::Prefix { text: prefix.to_owned() };
+            assert_eq!(Remap::parse(prefix, "a"), Err(expected.clone()), "{prefix}");
+            assert_eq!(Remap::parse("a", prefix), Err(expected), "{prefix}");
+        }
     }
 }

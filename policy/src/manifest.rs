@@ -78,3 +78,16 @@ impl ImageConfig {
 /// What is wrong with a manifest, index or image configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {}
+
+/// A layer with its place in the root file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// The blob.
+    pub descriptor: Descriptor,
+    /// The digest of the uncompressed blob.
+    pub diff_id: Digest,
+    /// The snapshot that the layer and all below it unpack to.
+    pub chain_id: Digest,
+    /// The snapshot below.
+    pub parent: Option<Digest>,
+}

@@ -4,8 +4,66 @@ use crate::reference::Reference;
 
 /// The scopes to look up for `reference`, in order: the full reference, its repository, each parent
 /// down to `host[:port]`, then `*.` wildcards of the host without its port
-/// (containers-policy.json(5), "docker:").
+/// (containers-policy.json(5), "docker:"; policy-semantics.md 1.4). `*.example.com` is never a
+/// candidate for `example.com` itself, and `*` for nothing.
 #[must_use]
-pub fn candidates(_reference: &Reference) -> Vec<String> {
-    todo!()
+pub fn candidates(reference: &Reference) -> Vec<String> {
+    let mut scopes = Vec::new();
+    if reference.has_tag_or_digest() {
+        scopes.push(reference.to_string());
+    }
+    let repository = reference.repository();
+    let mut name = repository.as_str();
+    scopes.push(name.to_owned());
+    while let Some((parent, _child)) = name.rsplit_once('/') {
+        scopes.push(parent.to_owned());
+        name = parent;
+    }
+    let mut host = name.split_once(':').map_or(name, |(host, _port)| host);
+    while let Some((_label, parent)) = host.split_once('.') {
+        scopes.push(format!("*.{parent}"));
+        host = parent;
+    }
+    scopes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn from_the_reference_down_to_the_top_level_domain() {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let pinned = format!("host/a@{digest}");
+        for (text, expected) in [
+            (
+                "a.b.example.com:8443/ns/app:1",
+                &[
+                    "a.b.example.com:8443/ns/app:1",
+                    "a.b.example.com:8443/ns/app",
+                    "a.b.example.com:8443/ns",
+                    "a.b.example.com:8443",
+                    "*.b.example.com",
+                    "*.example.com",
+                    "*.com",
+                ][..],
+            ),
+            ("localhost/app:1", &["localhost/app:1", "localhost/app", "localhost"]),
+            ("localhost/app", &["localhost/app", "localhost"]),
+            (
+                &pinned,
+                &[
+                    &format!("docker.io/{pinned}"),
+                    "docker.io/host/a",
+                    "docker.io/host",
+                    "docker.io",
+                    "*.io",
+                ],
+            ),
+            ("10.0.0.1/a", &["10.0.0.1/a", "10.0.0.1", "*.0.0.1", "*.0.1", "*.1"]),
+        ] {
+            let reference = Reference::parse(text).expect("a reference");
+            assert_eq!(candidates(&reference), expected, "{text}");
+        }
+    }
 }

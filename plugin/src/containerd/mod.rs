@@ -1,18 +1,84 @@
 //! The hand-off: verified content, snapshots and image records, written as containerd's own pull
 //! writes them (containerd-handoff.md 1.2 and 1.4). It knows nothing of registries.
 
-use std::path::Path;
+pub mod content;
+pub mod cri_store;
+pub mod image;
+pub mod lease;
+pub mod node;
+pub mod snapshot;
 
-/// A connection to containerd; cheap to clone, reconnects by itself.
+mod error;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tokio_util::task::TaskTracker;
+use tonic::metadata::MetadataValue;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+pub use error::HandoffError;
+
+/// The namespace of everything that belongs to Kubernetes.
+const NAMESPACE: &str = "k8s.io";
+
+/// containerd's own limit of a message, in both directions.
+const MESSAGE_BYTES: usize = 16 << 20;
+
+/// Longest answer to a call that only touches containerd's database.
+const METADATA_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A connection to containerd; cheap to clone, connects when first used and again after a restart.
 #[derive(Debug, Clone)]
 pub struct Containerd {
-    // by the author of containerd
+    channel: Channel,
+    cleanups: TaskTracker,
 }
 
 impl Containerd {
-    /// A client of the containerd that listens at `socket`; connects when first used.
+    /// A client of the containerd that listens at `socket`. Must be called inside a tokio runtime.
     #[must_use]
-    pub fn new(_socket: &Path) -> Self {
-        todo!()
+    pub fn new(socket: &Path) -> Self {
+        let socket = PathBuf::from(socket);
+        let connector = tower::service_fn(move |_: Uri| {
+            let socket = socket.clone();
+            async move { Ok::<_, io::Error>(TokioIo::new(UnixStream::connect(socket).await?)) }
+        });
+        let channel = Endpoint::from_static("http://localhost")
+            .initial_connection_window_size(4 << 20)
+            .initial_stream_window_size(1 << 20)
+            .connect_with_connector_lazy(connector);
+        Self { channel, cleanups: TaskTracker::new() }
     }
+
+    /// Waits until what cancelled pulls left behind has been cleaned up.
+    pub async fn drain(&self) {
+        self.cleanups.close();
+        self.cleanups.wait().await;
+    }
+
+    fn cri_images(&self) -> CriImages {
+        CriImages::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES)
+            .max_encoding_message_size(MESSAGE_BYTES)
+    }
+}
+
+type CriImages = pullgate_proto::image_service_client::ImageServiceClient<Channel>;
+
+/// A request in Kubernetes' namespace, with a deadline.
+fn request<T>(message: T) -> tonic::Request<T> {
+    let mut request = stream(message);
+    request.set_timeout(METADATA_DEADLINE);
+    request
+}
+
+/// A request in Kubernetes' namespace that ends when its work does.
+fn stream<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.metadata_mut().insert("containerd-namespace", MetadataValue::from_static(NAMESPACE));
+    request
 }

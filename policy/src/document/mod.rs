@@ -1,123 +1,138 @@
-//! policy.json: the complete grammar of containers-policy.json(5).
+//! policy.json: the complete grammar of containers-policy.json(5) (policy-semantics.md 1.2 to 1.4).
+//!
+//! Everything that containers/image refuses is refused here. What it accepts by accident, such as an
+//! empty `rekorPublicKeyPath` that silently switches the transparency log off, is refused too.
+
+mod error;
+mod identity;
+mod requirement;
+mod sigstore;
+mod source;
+mod transport;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::identity::SignedIdentity;
+pub use error::PolicyError;
+pub use requirement::{KeyType, Requirement, Requirements, SignedBy};
+pub use sigstore::{Fulcio, Pki, SigstoreSigned, TrustRoot};
+pub use source::Source;
+
 use crate::reference::PullReference;
+use crate::scope;
+use crate::strict::{Node, json};
+
+/// The transport that kubelet's references belong to.
+const DOCKER: &str = "docker";
+
+/// The scope that speaks for a whole transport.
+const WHOLE_TRANSPORT: &str = "";
 
 /// A parsed policy.json.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
-    default: Requirements,
-    transports: BTreeMap<String, BTreeMap<String, Requirements>>,
+    default: Placed,
+    transports: BTreeMap<String, BTreeMap<String, Placed>>,
+}
+
+/// Requirements and the key path where they stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Placed {
+    place: String,
+    requirements: Requirements,
 }
 
 impl Policy {
     /// Parses the text of a policy.json.
     ///
+    /// Relative paths of keys and certificates are accepted; [`Policy::relative_paths`] finds them.
+    ///
     /// # Errors
     /// [`PolicyError`] names the key path and the expected form.
-    pub fn parse(_text: &[u8]) -> Result<Self, PolicyError> {
-        todo!()
+    pub fn parse(text: &[u8]) -> Result<Self, PolicyError> {
+        let document = json(text)?;
+        let root = document.root().object()?.only(&["default", "transports"])?;
+        let default = Placed::parse(root.require("default")?)?;
+        let mut transports = BTreeMap::new();
+        if let Some(node) = root.get("transports") {
+            for (name, node) in node.object()?.iter() {
+                transports.insert(name.to_owned(), parse_scopes(name, node)?);
+            }
+        }
+        Ok(Self { default, transports })
     }
 
-    /// The requirements that decide about `reference`, and where they stand.
+    /// The requirements that decide about `reference`, and where they stand. The most specific scope
+    /// that exists decides alone; requirements are never merged.
     #[must_use]
-    pub fn applicable(&self, _reference: &PullReference) -> Applicable<'_> {
-        todo!()
+    pub fn applicable(&self, reference: &PullReference) -> Applicable<'_> {
+        let scopes = self.transports.get(DOCKER);
+        let chosen = scopes.and_then(|scopes| {
+            scope::candidates(reference.reference())
+                .iter()
+                .find_map(|scope| scopes.get(scope))
+                .or_else(|| scopes.get(WHOLE_TRANSPORT))
+        });
+        let Placed { place, requirements } = chosen.unwrap_or(&self.default);
+        Applicable { scope: place, requirements }
+    }
+
+    /// The global default.
+    #[must_use]
+    pub const fn default_requirements(&self) -> &Requirements {
+        &self.default.requirements
+    }
+
+    /// Every transport, sorted by name.
+    pub fn transports(&self) -> impl Iterator<Item = &str> {
+        self.transports.keys().map(String::as_str)
+    }
+
+    /// Every scope of `transport` and its requirements, sorted by scope.
+    pub fn scopes(&self, transport: &str) -> impl Iterator<Item = (&str, &Requirements)> {
+        let scopes = self.transports.get(transport).into_iter().flatten();
+        scopes.map(|(scope, placed)| (scope.as_str(), &placed.requirements))
+    }
+
+    /// Every key and certificate file that the policy names, whatever the scope.
+    #[must_use]
+    pub fn files(&self) -> BTreeSet<&Path> {
+        let scoped = self.transports.values().flat_map(BTreeMap::values);
+        [&self.default].into_iter().chain(scoped).flat_map(|it| it.requirements.files()).collect()
+    }
+
+    /// The files that are named by a relative path. What such a path means depends on the working
+    /// directory, so a daemon refuses it.
+    #[must_use]
+    pub fn relative_paths(&self) -> BTreeSet<&Path> {
+        self.files().into_iter().filter(|path| path.is_relative()).collect()
+    }
+}
+
+fn parse_scopes(transport: &str, node: Node<'_>) -> Result<BTreeMap<String, Placed>, PolicyError> {
+    let mut scopes = BTreeMap::new();
+    for (scope, node) in node.object()?.iter() {
+        transport::parse_scope(transport, scope, node.path())?;
+        scopes.insert(scope.to_owned(), Placed::parse(node)?);
+    }
+    Ok(scopes)
+}
+
+impl Placed {
+    fn parse(node: Node<'_>) -> Result<Self, PolicyError> {
+        let place = node.path().as_str().to_owned();
+        Ok(Self { place, requirements: Requirements::parse(node)? })
     }
 }
 
 /// The requirements chosen for one reference.
 #[derive(Debug, Clone, Copy)]
 pub struct Applicable<'a> {
-    /// Where in policy.json they stand.
+    /// Where in policy.json they stand: `default` or `transports.docker."example.com/team"`.
     pub scope: &'a str,
     /// What must hold, all of it.
     pub requirements: &'a Requirements,
 }
 
-/// A non-empty list of requirements; an image is accepted only if every one of them accepts it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Requirements(Vec<Requirement>);
-
-impl Requirements {
-    /// The requirements in the order of the file.
-    pub fn iter(&self) -> impl Iterator<Item = &Requirement> {
-        self.0.iter()
-    }
-
-    /// Whether the verdict depends on signatures: false where a requirement that never accepts
-    /// stands before the first that looks at signatures.
-    #[must_use]
-    pub fn needs_signatures(&self) -> bool {
-        todo!()
-    }
-
-    /// Every key and certificate file that the requirements name.
-    #[must_use]
-    pub fn files(&self) -> BTreeSet<&Path> {
-        todo!()
-    }
-}
-
-/// One requirement of policy.json.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Requirement {
-    /// `insecureAcceptAnything`.
-    InsecureAcceptAnything,
-    /// `reject`.
-    Reject,
-    /// `signedBaseLayer`, which containers/image parses and never satisfies.
-    SignedBaseLayer(SignedIdentity),
-    /// `signedBy`: OpenPGP simple signing.
-    SignedBy(SignedBy),
-    /// `sigstoreSigned`.
-    SigstoreSigned(Box<SigstoreSigned>),
-}
-
-/// `signedBy`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SignedBy {
-    /// `keyType`.
-    pub key_type: KeyType,
-    /// `keyPath`, `keyPaths` or `keyData`.
-    pub keys: Source,
-    /// `signedIdentity`.
-    pub identity: SignedIdentity,
-}
-
-/// `keyType`. Only `GPGKeys` verifies anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyType {
-    /// `GPGKeys`.
-    GpgKeys,
-    /// `signedByGPGKeys`.
-    SignedByGpgKeys,
-    /// `signedByX509CAs`.
-    SignedByX509Cas,
-    /// `X509Certificates`.
-    X509Certificates,
-}
-
-/// Where trust material comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
-    /// Inline in policy.json, decoded from base64.
-    Data(Vec<Vec<u8>>),
-    /// Absolute paths.
-    Paths(Vec<PathBuf>),
-}
-
-/// `sigstoreSigned`; parsed completely, evaluated from issue 3 on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SigstoreSigned {
-    // fields by the author of document/
-    /// `signedIdentity`.
-    pub identity: SignedIdentity,
-}
-
-/// What is wrong with a policy.json, and where.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PolicyError {}
+#[cfg(test)]
+mod tests;

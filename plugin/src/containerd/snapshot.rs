@@ -1,0 +1,178 @@
+//! Snapshots: layers unpacked one on top of the other, each compared with the image configuration.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use containerd_client::services::v1::ApplyRequest;
+use containerd_client::services::v1::diff_client::DiffClient;
+use containerd_client::services::v1::snapshots::snapshots_client::SnapshotsClient;
+use containerd_client::services::v1::snapshots::{
+    CommitSnapshotRequest, PrepareSnapshotRequest, RemoveSnapshotRequest, StatSnapshotRequest,
+};
+use containerd_client::types::{Descriptor as WireDescriptor, Mount};
+use pullgate_policy::digest::Digest;
+use pullgate_policy::manifest::Layer;
+use tonic::{Code, Status};
+
+use super::content::{self, Committed};
+use super::error::of;
+use super::lease::{Lease, unique};
+use super::{HandoffError, MESSAGE_BYTES};
+
+/// Longest unpacking of one layer. containerd itself sets no bound; a layer that takes longer is
+/// taken for stuck.
+const APPLY_DEADLINE: Duration = Duration::from_secs(60 * 60);
+
+const SNAPSHOT_REF: &str = "containerd.io/snapshot.ref";
+const UNCOMPRESSED: &str = "containerd.io/uncompressed";
+
+/// Unpacks one committed layer on top of its parent, unless its snapshot is there already.
+///
+/// # Errors
+/// [`HandoffError::DiffId`] if the layer is not the one that the image configuration names,
+/// [`HandoffError::ParentMissing`] if the parent's snapshot was collected meanwhile: start again from
+/// the lowest layer.
+pub async fn unpack(
+    lease: &Lease,
+    snapshotter: &str,
+    layer: &Layer,
+    blob: &Committed,
+) -> Result<(), HandoffError> {
+    let key = format!("extract-{} {}", unique(), layer.chain_id);
+    let extraction = Extraction { lease, snapshotter, layer, key };
+    let Some(mounts) = extraction.prepare().await? else {
+        return extraction.label(blob).await;
+    };
+    let outcome = match extraction.apply(blob, mounts).await {
+        Ok(()) => extraction.commit().await,
+        Err(error) => Err(error),
+    };
+    if outcome.is_err() {
+        extraction.remove().await;
+    }
+    outcome?;
+    extraction.label(blob).await
+}
+
+/// One layer on its way to a snapshot.
+struct Extraction<'a> {
+    lease: &'a Lease,
+    snapshotter: &'a str,
+    layer: &'a Layer,
+    key: String,
+}
+
+impl Extraction<'_> {
+    /// Mounts to unpack into, or none if the snapshot exists. Asking for the snapshot first and
+    /// skipping this call would leave it out of the lease (containerd-handoff.md 1.4.2).
+    async fn prepare(&self) -> Result<Option<Vec<Mount>>, HandoffError> {
+        const CALL: &str = "snapshots.Prepare";
+        let message = PrepareSnapshotRequest {
+            snapshotter: self.snapshotter.to_owned(),
+            key: self.key.clone(),
+            parent: self.layer.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
+            labels: self.labels(),
+        };
+        match self.snapshots().prepare(self.lease.request(message)).await {
+            Ok(answer) => Ok(Some(answer.into_inner().mounts)),
+            Err(status) if status.code() == Code::AlreadyExists => {
+                self.stat().await.map_err(|status| self.missing(CALL, status))?;
+                Ok(None)
+            }
+            Err(status) => Err(self.missing(CALL, status)),
+        }
+    }
+
+    async fn stat(&self) -> Result<(), Status> {
+        let message = StatSnapshotRequest {
+            snapshotter: self.snapshotter.to_owned(),
+            key: self.layer.chain_id.to_string(),
+        };
+        self.snapshots().stat(self.lease.request(message)).await.map(drop)
+    }
+
+    fn missing(&self, call: &'static str, status: Status) -> HandoffError {
+        if status.code() == Code::NotFound {
+            return HandoffError::ParentMissing { chain_id: self.layer.chain_id.clone() };
+        }
+        HandoffError::from_status(call, status)
+    }
+
+    /// Unpacks, and compares the diffID: containerd does not do it for a client.
+    async fn apply(&self, blob: &Committed, mounts: Vec<Mount>) -> Result<(), HandoffError> {
+        const CALL: &str = "diff.Apply";
+        let message = ApplyRequest { diff: Some(wire(blob)), mounts, ..ApplyRequest::default() };
+        let mut request = self.lease.stream(message);
+        request.set_timeout(APPLY_DEADLINE);
+        let mut client = DiffClient::new(self.lease.containerd().channel.clone());
+        let answer = client.apply(request).await.map_err(of(CALL))?;
+        let applied = answer.into_inner().applied.unwrap_or_default();
+        if applied.digest == self.layer.diff_id.to_string() {
+            return Ok(());
+        }
+        Err(HandoffError::DiffId {
+            layer: self.layer.descriptor.digest.clone(),
+            expected: self.layer.diff_id.clone(),
+            found: applied.digest,
+        })
+    }
+
+    async fn commit(&self) -> Result<(), HandoffError> {
+        const CALL: &str = "snapshots.Commit";
+        let message = CommitSnapshotRequest {
+            snapshotter: self.snapshotter.to_owned(),
+            name: self.layer.chain_id.to_string(),
+            key: self.key.clone(),
+            labels: self.labels(),
+        };
+        match self.snapshots().commit(self.lease.request(message)).await {
+            Ok(_) => Ok(()),
+            // Another pull was faster with the same layer.
+            Err(status) if status.code() == Code::AlreadyExists => {
+                self.remove().await;
+                self.stat().await.map_err(|status| self.missing(CALL, status))
+            }
+            Err(status) => Err(HandoffError::from_status(CALL, status)),
+        }
+    }
+
+    async fn remove(&self) {
+        let message = RemoveSnapshotRequest {
+            snapshotter: self.snapshotter.to_owned(),
+            key: self.key.clone(),
+        };
+        if let Err(status) = self.snapshots().remove(self.lease.request(message)).await {
+            tracing::debug!(%status, "a snapshot is left to the garbage collector");
+        }
+    }
+
+    async fn label(&self, blob: &Committed) -> Result<(), HandoffError> {
+        let diff_id = (UNCOMPRESSED.to_owned(), self.layer.diff_id.to_string());
+        content::add_labels(self.lease, blob.digest(), &content::Labels::from([diff_id])).await
+    }
+
+    fn labels(&self) -> HashMap<String, String> {
+        HashMap::from([(SNAPSHOT_REF.to_owned(), self.layer.chain_id.to_string())])
+    }
+
+    fn snapshots(&self) -> SnapshotsClient<tonic::transport::Channel> {
+        SnapshotsClient::new(self.lease.containerd().channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES)
+    }
+}
+
+/// The label that keeps an image's top snapshot as long as its configuration.
+#[must_use]
+pub fn reference(snapshotter: &str, chain_id: &Digest) -> (String, String) {
+    (format!("containerd.io/gc.ref.snapshot.{snapshotter}"), chain_id.to_string())
+}
+
+pub(super) fn wire(blob: &Committed) -> WireDescriptor {
+    let descriptor = blob.descriptor();
+    WireDescriptor {
+        media_type: descriptor.media_type.clone(),
+        digest: descriptor.digest.to_string(),
+        size: i64::try_from(descriptor.size).unwrap_or(i64::MAX),
+        ..WireDescriptor::default()
+    }
+}

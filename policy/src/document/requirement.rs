@@ -1,0 +1,178 @@
+//! Lists of requirements, and the requirement types apart from `sigstoreSigned`.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::error::PolicyError;
+use super::identity::{optional_identity, parse_identity};
+use super::sigstore::SigstoreSigned;
+use super::source::{Form, Source};
+use crate::identity::SignedIdentity;
+use crate::strict::{Node, Object};
+
+/// A non-empty list of requirements; an image is accepted only if every one of them accepts it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirements(Vec<Requirement>);
+
+impl Requirements {
+    pub(super) fn parse(node: Node<'_>) -> Result<Self, PolicyError> {
+        let requirements = node.list()?.map(Requirement::parse).collect::<Result<Vec<_>, _>>()?;
+        if requirements.is_empty() {
+            return Err(PolicyError::Empty { path: node.path(), expected: "a requirement" });
+        }
+        Ok(Self(requirements))
+    }
+
+    /// The requirements in the order of the file.
+    pub fn iter(&self) -> impl Iterator<Item = &Requirement> {
+        self.0.iter()
+    }
+
+    /// Whether the verdict depends on signatures: false where a requirement that never accepts
+    /// stands before the first that looks at signatures.
+    #[must_use]
+    pub fn needs_signatures(&self) -> bool {
+        let decisive =
+            self.iter().find(|requirement| **requirement != Requirement::InsecureAcceptAnything);
+        match decisive {
+            Some(Requirement::SignedBy(_) | Requirement::SigstoreSigned(_)) => true,
+            Some(
+                Requirement::InsecureAcceptAnything
+                | Requirement::Reject
+                | Requirement::SignedBaseLayer(_),
+            )
+            | None => false,
+        }
+    }
+
+    /// Every key and certificate file that the requirements name.
+    #[must_use]
+    pub fn files(&self) -> BTreeSet<&Path> {
+        self.iter().flat_map(Requirement::sources).flat_map(Source::paths).collect()
+    }
+}
+
+/// One requirement of policy.json.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Requirement {
+    /// `insecureAcceptAnything`.
+    InsecureAcceptAnything,
+    /// `reject`.
+    Reject,
+    /// `signedBaseLayer`, which containers/image parses and never satisfies.
+    SignedBaseLayer(SignedIdentity),
+    /// `signedBy`: OpenPGP simple signing.
+    SignedBy(SignedBy),
+    /// `sigstoreSigned`.
+    SigstoreSigned(Box<SigstoreSigned>),
+}
+
+impl Requirement {
+    fn parse(node: Node<'_>) -> Result<Self, PolicyError> {
+        let object = node.object()?;
+        match object.require("type")?.string()? {
+            "insecureAcceptAnything" => {
+                object.only(&["type"])?;
+                Ok(Self::InsecureAcceptAnything)
+            }
+            "reject" => {
+                object.only(&["type"])?;
+                Ok(Self::Reject)
+            }
+            "signedBaseLayer" => {
+                let object = object.only(&["type", "baseLayerIdentity"])?;
+                parse_identity(object.require("baseLayerIdentity")?).map(Self::SignedBaseLayer)
+            }
+            "signedBy" => SignedBy::parse(object).map(Self::SignedBy),
+            "sigstoreSigned" => {
+                SigstoreSigned::parse(object).map(Box::new).map(Self::SigstoreSigned)
+            }
+            found => Err(PolicyError::unknown(
+                object.require("type")?.path(),
+                found,
+                &[
+                    "insecureAcceptAnything",
+                    "reject",
+                    "signedBaseLayer",
+                    "signedBy",
+                    "sigstoreSigned",
+                ],
+            )),
+        }
+    }
+
+    fn sources(&self) -> Vec<&Source> {
+        match self {
+            Self::InsecureAcceptAnything | Self::Reject | Self::SignedBaseLayer(_) => Vec::new(),
+            Self::SignedBy(signed_by) => vec![&signed_by.keys],
+            Self::SigstoreSigned(signed) => signed.root.sources(),
+        }
+    }
+}
+
+/// `signedBy`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedBy {
+    /// `keyType`.
+    pub key_type: KeyType,
+    /// `keyPath`, `keyPaths` or `keyData`.
+    pub keys: Source,
+    /// `signedIdentity`.
+    pub identity: SignedIdentity,
+}
+
+impl SignedBy {
+    fn parse(object: Object<'_>) -> Result<Self, PolicyError> {
+        const KEYS: &[(&str, Form)] =
+            &[("keyPath", Form::Path), ("keyPaths", Form::Paths), ("keyData", Form::Data)];
+        let object = object.only(&[
+            "type",
+            "keyType",
+            "keyPath",
+            "keyPaths",
+            "keyData",
+            "signedIdentity",
+        ])?;
+        Ok(Self {
+            key_type: KeyType::parse(object.require("keyType")?)?,
+            keys: Source::require(&object, KEYS)?,
+            identity: optional_identity(&object)?,
+        })
+    }
+}
+
+/// `keyType`. Only `GPGKeys` verifies anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyType {
+    /// `GPGKeys`.
+    GpgKeys,
+    /// `signedByGPGKeys`.
+    SignedByGpgKeys,
+    /// `signedByX509CAs`.
+    SignedByX509Cas,
+    /// `X509Certificates`.
+    X509Certificates,
+}
+
+impl KeyType {
+    fn parse(node: Node<'_>) -> Result<Self, PolicyError> {
+        const NAMES: &[&str] =
+            &["GPGKeys", "signedByGPGKeys", "signedByX509CAs", "X509Certificates"];
+        let found = node.string()?;
+        [Self::GpgKeys, Self::SignedByGpgKeys, Self::SignedByX509Cas, Self::X509Certificates]
+            .into_iter()
+            .find(|known| known.name() == found)
+            .ok_or_else(|| PolicyError::unknown(node.path(), found, NAMES))
+    }
+
+    /// The value as it is written in policy.json.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::GpgKeys => "GPGKeys",
+            Self::SignedByGpgKeys => "signedByGPGKeys",
+            Self::SignedByX509Cas => "signedByX509CAs",
+            Self::X509Certificates => "X509Certificates",
+        }
+    }
+}

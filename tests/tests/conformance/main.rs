@@ -1,0 +1,149 @@
+//! Runs the conformance corpus: the shared one beside the checkout, and our own cases.
+//!
+//! `PULLGATE_CONFORMANCE_DIR` names another corpus of the same format. A corpus that is missing fails
+//! the run in CI and is announced elsewhere.
+
+mod corpus;
+mod names;
+mod policy;
+mod trust;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use corpus::{Case, Runner};
+
+/// Kinds that nothing here runs yet. The list can only shrink: a kind that has a runner may not
+/// stand here.
+const UNCOVERED: &[&str] = &[
+    "accepted-signatures",
+    "attachment-tag",
+    "fulcio-cert",
+    "fulcio-issuer",
+    "keyring-import",
+    "leaf-pem",
+    "lookaside-url",
+    "manifest-digest",
+    "manifest-match",
+    "manifest-parse",
+    "openpgp-verify",
+    "pki-cert",
+    "policy-eval",
+    "policy-load",
+    "registriesd-load",
+    "registriesd-lookup",
+    "rekor-json",
+    "rekor-set",
+    "requirement-eval",
+    "signature-blob",
+    "signature-fetch",
+    "sigstore-blob-verify",
+    "sigstore-payload",
+    "sigstore-signature",
+    "simple-payload",
+    "simple-signature",
+    "trust-root",
+];
+
+/// The runners of every module.
+const KINDS: &[&[(&str, Runner)]] = &[names::KINDS, policy::KINDS, trust::KINDS];
+
+fn main() -> ExitCode {
+    let runners: BTreeMap<&str, Runner> = KINDS.iter().copied().flatten().copied().collect();
+    let mut tally = Tally::default();
+    tally.problems.extend(list_problems(&runners));
+    for directory in corpora(&mut tally) {
+        for case in Case::read_all(&directory) {
+            tally.run(&case, &runners);
+        }
+    }
+    tally.report()
+}
+
+/// The directories to run, our own last: it holds cases that are part of the shared corpus too.
+fn corpora(tally: &mut Tally) -> Vec<PathBuf> {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let own = repository.join("tests/conformance");
+    let shared = std::env::var_os("PULLGATE_CONFORMANCE_DIR")
+        .map_or_else(|| repository.join("../shared/conformance"), PathBuf::from);
+    if shared.join("cases.json").is_file() {
+        return vec![shared, own];
+    }
+    if std::env::var("CI").as_deref() == Ok("true") {
+        tally.problems.push(format!("no corpus in {}", shared.display()));
+    } else {
+        println!("NOT RUN: no corpus in {}; only our own cases are run", shared.display());
+    }
+    vec![own]
+}
+
+/// What is wrong with the lists of kinds.
+fn list_problems(runners: &BTreeMap<&str, Runner>) -> Vec<String> {
+    let mut problems = Vec::new();
+    if runners.len() != KINDS.iter().map(|kinds| kinds.len()).sum::<usize>() {
+        problems.push("a kind has two runners".to_owned());
+    }
+    if !UNCOVERED.is_sorted() {
+        problems.push("UNCOVERED is not sorted".to_owned());
+    }
+    for kind in UNCOVERED.iter().filter(|kind| runners.contains_key(**kind)) {
+        problems.push(format!("{kind} has a runner and stands in UNCOVERED"));
+    }
+    problems
+}
+
+/// What came of the cases.
+#[derive(Default)]
+struct Tally {
+    run: usize,
+    failed: usize,
+    uncovered: BTreeMap<String, usize>,
+    stricter: usize,
+    seen: BTreeSet<String>,
+    problems: Vec<String>,
+}
+
+impl Tally {
+    fn run(&mut self, case: &Case, runners: &BTreeMap<&str, Runner>) {
+        if !self.seen.insert(case.identity()) {
+            return;
+        }
+        let Some(runner) = runners.get(case.kind.as_str()) else {
+            if !UNCOVERED.contains(&case.kind.as_str()) {
+                self.problems.push(format!("kind {} has no runner", case.kind));
+            }
+            *self.uncovered.entry(case.kind.clone()).or_default() += 1;
+            return;
+        };
+        self.run += 1;
+        let result = catch_unwind(AssertUnwindSafe(|| runner(case)));
+        match result {
+            Ok(Ok(())) => {}
+            Ok(Err(problem)) => self.fail(case, &problem),
+            Err(_panic) => self.fail(case, "panicked"),
+        }
+        self.stricter += usize::from(case.was_stricter());
+    }
+
+    fn fail(&mut self, case: &Case, problem: &str) {
+        self.failed += 1;
+        println!("FAILED {}: {problem}", case.name);
+    }
+
+    fn report(self) -> ExitCode {
+        for (kind, count) in &self.uncovered {
+            println!("uncovered: {kind} ({count})");
+        }
+        for problem in &self.problems {
+            println!("FAILED {problem}");
+        }
+        println!("stricter than containers/image, as the corpus allows: {}", self.stricter);
+        let uncovered: usize = self.uncovered.values().sum();
+        let failed = self.failed + self.problems.len();
+        println!("conformance: {} run, {} failed, {uncovered} uncovered", self.run, self.failed);
+        println!("{} passed, {failed} failed", self.run - self.failed);
+        if failed == 0 && self.run > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
