@@ -19,6 +19,8 @@ pub struct Settings {
     pub hosts: Option<PathBuf>,
     /// Lets containerd unpack with `igzip` (2.x) or `unpigz`, as it does where they are installed.
     pub helpers_in_path: bool,
+    /// Gives it a disk of its own with so many bytes, empty at every start. Nobody else sees it.
+    pub disk: Option<u64>,
     /// Appended to the configuration.
     pub extra: String,
 }
@@ -112,7 +114,11 @@ fn spawn(version: Version, settings: &Settings, state: &Path, root: &Path) -> Pr
     let config = state.join("config.toml");
     std::fs::write(&config, configuration(version, settings, state, root))
         .expect("the configuration to be written");
-    let mut command = process::with_usr(&version.usr(), "/usr/bin/containerd");
+    let program = "/usr/bin/containerd";
+    let mut command = match settings.disk {
+        None => process::with_usr(&version.usr(), program),
+        Some(bytes) => process::with_usr_and_disk(&version.usr(), root, bytes, program),
+    };
     command.arg("--config").arg(&config);
     if !settings.helpers_in_path {
         command.env("CONTAINERD_DISABLE_PIGZ", "1").env("CONTAINERD_DISABLE_IGZIP", "1");

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// Cargo's target directory, found from the running executable.
+/// Cargo's target directory: the one above the running executable that was set up for the tests.
 #[must_use]
 pub fn target() -> PathBuf {
     let executable = std::env::current_exe().expect("the path of this executable");
-    let tagged = executable.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file());
-    tagged.expect("this executable to lie below cargo's target directory").to_owned()
+    let prepared = executable.ancestors().find(|dir| dir.join("roots").is_dir());
+    prepared.expect("tests/setup/install to have been run").to_owned()
 }
 
 /// A program that cargo built beside this one.

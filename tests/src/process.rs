@@ -110,7 +110,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let crashed = self.exited().is_some_and(|status| status.core_dumped());
+        let ended_by = self.exited().and_then(|status| status.signal());
+        let asked = [Signal::SIGKILL as i32, Signal::SIGTERM as i32];
+        let crashed = ended_by.is_some_and(|signal| !asked.contains(&signal));
         self.kill();
         if crashed && !std::thread::panicking() {
             panic!("{} crashed:\n{}", self.name, self.log());
@@ -122,11 +124,21 @@ impl Drop for Process {
 /// namespace of its own: whatever it leaves mounted goes away with it.
 #[must_use]
 pub fn with_usr(usr: &Path, program: &str) -> Command {
+    in_namespace("mount --bind \"$0\" /usr && exec \"$@\"", &[usr.as_ref(), program.as_ref()])
+}
+
+/// [`with_usr`], with an empty disk of `bytes` at `place`, which nobody else sees.
+#[must_use]
+pub fn with_usr_and_disk(usr: &Path, place: &Path, bytes: u64, program: &str) -> Command {
+    let script = "mount -t tmpfs -o \"size=$1\" tmpfs \"$0\" && mount --bind \"$2\" /usr &&
+        shift 2 && exec \"$@\"";
+    let size = bytes.to_string();
+    in_namespace(script, &[place.as_ref(), size.as_ref(), usr.as_ref(), program.as_ref()])
+}
+
+fn in_namespace(script: &str, arguments: &[&OsStr]) -> Command {
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "slave", "sh", "-c"]);
-    command
-        .arg("mount --bind \"$0\" /usr && exec \"$@\"")
-        .args([usr.as_os_str(), OsStr::new(program)]);
+    command.args(["--mount", "--propagation", "slave", "sh", "-c", script]).args(arguments);
     command
 }
 

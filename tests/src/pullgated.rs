@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::UnixDatagram;
 
-use crate::containerd::Containerd;
+use crate::containerd::{Containerd, SANDBOX_IMAGE};
 use crate::cri::Cri;
 use crate::place;
 use crate::process::Process;
@@ -18,11 +18,11 @@ use crate::process::Process;
 pub struct Settings {
     /// The text of `policy.json`. None: there is no such file.
     pub policy: Option<String>,
-    /// The `registries.d` directory. None: an empty one.
+    /// The `registries.d` directory. None: one that does not exist.
     pub registries_d: Option<PathBuf>,
-    /// The `certs.d` directory. None: an empty one.
+    /// The `certs.d` directory. None: one that does not exist.
     pub hosts: Option<PathBuf>,
-    /// Appended to `config.toml`.
+    /// Appended to `config.toml`, whose keys are written dotted: `log.level = 'debug'`.
     pub extra: String,
 }
 
@@ -105,16 +105,18 @@ impl Pullgated {
     }
 }
 
+/// Dotted keys at the top: `extra` can add to every table.
 fn configuration(containerd: &Containerd, settings: &Settings, directory: &Path) -> String {
-    let place = directory.display();
     let or_none = |path: &Option<PathBuf>| path.clone().unwrap_or_else(|| directory.join("none"));
     format!(
-        "socket = \"{place}/pullgate.sock\"
-containerd = \"{}\"
-policy = \"{place}/policy.json\"
-registries_d = \"{}\"
-certs_d = \"{}\"
-{}",
+        "cri.socket = '{0}/pullgate.sock'
+containerd.socket = '{1}'
+containerd.sandbox_image = '{SANDBOX_IMAGE}'
+policy.path = '{0}/policy.json'
+policy.registries_d = '{2}'
+registry.config_path = '{3}'
+{4}",
+        directory.display(),
         containerd.socket().display(),
         or_none(&settings.registries_d).display(),
         or_none(&settings.hosts).display(),

@@ -110,6 +110,21 @@ async fn containerd_refuses_what_is_broken() {
     }
 }
 
+#[tokio::test]
+async fn a_containerd_can_have_a_small_disk() {
+    let registry = Registry::start(Access::Open).await;
+    sample::tiny("small").store(&registry, "small", "v1");
+    sample::synthetic(Compression::Plain, 1, 16 << 20).store(&registry, "large", "v1");
+    for version in Version::available() {
+        let settings = Settings { disk: Some(8 << 20), ..Settings::default() };
+        let containerd = Containerd::start_with(version, settings).await;
+        let cri = containerd.cri().await;
+        cri.pull(&format!("{}/small:v1", registry.host())).await.unwrap();
+        let refusal = cri.pull(&format!("{}/large:v1", registry.host())).await.unwrap_err();
+        assert!(refusal.message().contains("no space left"), "{version}: {refusal}");
+    }
+}
+
 #[test]
 fn skopeo_verifies_what_the_signer_signs() {
     let image = sample::tiny("signed");
