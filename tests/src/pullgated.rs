@@ -109,11 +109,15 @@ fn configuration(containerd: &Containerd, settings: &Settings, directory: &Path)
     let place = directory.display();
     let or_none = |path: &Option<PathBuf>| path.clone().unwrap_or_else(|| directory.join("none"));
     format!(
-        "socket = \"{place}/pullgate.sock\"
-containerd = \"{}\"
-policy = \"{place}/policy.json\"
+        "[cri]
+socket = \"{place}/pullgate.sock\"
+[containerd]
+socket = \"{}\"
+[policy]
+path = \"{place}/policy.json\"
 registries_d = \"{}\"
-certs_d = \"{}\"
+[registry]
+config_path = \"{}\"
 {}",
         containerd.socket().display(),
         or_none(&settings.registries_d).display(),

@@ -1,6 +1,8 @@
 //! The registry client: hosts.toml, TLS, credentials, manifests and blobs. It knows nothing of
 //! signatures and nothing of containerd.
 
+mod credentials;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use futures_util::Stream;
 use pullgate_policy::digest::VerifiedBlob;
 use pullgate_policy::manifest::Descriptor;
 use pullgate_policy::reference::{PullReference, Reference};
+
+pub use credentials::{AuthConfig, Credentials};
 
 /// How registries are reached.
 #[derive(Debug, Clone)]
@@ -46,12 +50,6 @@ impl Registry {
     ) -> Result<Repository, RegistryError> {
         todo!()
     }
-}
-
-/// The `AuthConfig` of a PullImage request. Its `Debug` is empty.
-#[derive(Clone, Default)]
-pub struct Credentials {
-    // username, password, auth, server_address, identity_token; registry_token is ignored
 }
 
 /// One repository at its endpoints.
@@ -126,9 +124,3 @@ pub struct Resolved {
 /// Why a registry did not give what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {}
-
-impl std::fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Credentials")
-    }
-}
