@@ -2,7 +2,6 @@
 //! containerd, and the daemon that joins them.
 
 pub mod audit;
-pub mod chain;
 pub mod config;
 pub mod containerd;
 pub mod cri;

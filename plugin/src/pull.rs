@@ -1,6 +1,6 @@
 //! The pull: resolve, collect, decide, ingest, publish, record.
 
-use crate::registry::Credentials;
+use crate::registry::AuthConfig;
 
 /// What kubelet asks for. Nothing in it has been checked.
 #[derive(Debug)]
@@ -8,9 +8,11 @@ pub struct PullRequest {
     /// `image.image` of the request.
     pub image: String,
     /// `auth` of the request.
-    pub credentials: Credentials,
+    pub auth: AuthConfig,
     /// Whose pod it is for.
     pub pod: Pod,
+    /// The runtime handler that the image is for; none is the default one.
+    pub runtime_handler: Option<String>,
 }
 
 /// The pod that a pull is for, as far as the request tells.
@@ -25,7 +27,7 @@ pub struct Pod {
 }
 
 /// The gate: decides and hands over.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Gate {}
 
 impl Gate {
@@ -33,8 +35,10 @@ impl Gate {
     ///
     /// # Errors
     /// [`PullError`] names the stage that failed.
-    pub async fn pull(&self, _request: PullRequest) -> Result<ImageId, PullError> {
-        todo!()
+    pub async fn pull(&self, request: PullRequest) -> Result<ImageId, PullError> {
+        let attempt = crate::audit::Attempt::begin(&request);
+        attempt.failed("unfinished", "this daemon pulls nothing yet");
+        Err(PullError::Unfinished)
     }
 }
 
@@ -44,4 +48,39 @@ pub struct ImageId(pub String);
 
 /// Why a pull failed, by stage.
 #[derive(Debug, thiserror::Error)]
-pub enum PullError {}
+pub enum PullError {
+    /// The gate is not there yet.
+    #[error("this daemon pulls nothing yet")]
+    Unfinished,
+}
+
+impl PullError {
+    /// What kind of failure it is.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Unfinished => Class::Internal,
+        }
+    }
+}
+
+/// What kind of failure ended a pull, as far as kubelet is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The request itself is wrong, such as a reference that cannot be parsed.
+    BadRequest,
+    /// The registry refuses the credentials.
+    Denied,
+    /// pullgate itself, its configuration or its policy file is at fault.
+    Internal,
+    /// The image, or what the registry served for it, breaks a rule that any image must keep.
+    Malformed,
+    /// The registry has no such image, or none for this node's platform.
+    NotFound,
+    /// The policy does not accept the image.
+    Rejected,
+    /// containerd did not do its part.
+    Runtime,
+    /// A registry or a signature store could not be reached, or broke off.
+    Unavailable,
+}

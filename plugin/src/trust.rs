@@ -18,7 +18,7 @@ use pullgate_policy::lookaside::{Lookaside, LookasideError};
 
 pub use file::FileError;
 
-use crate::chain::chain;
+use crate::audit::chain;
 
 /// Where the policy is read from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,1 +1,22 @@
-//! .
+//! The CRI door. PullImage is answered here; every other call passes byte for byte.
+//!
+//! Nothing that passes is decoded: prost drops fields that it does not know, and containerd may be
+//! newer than our protocol definition.
+
+mod body;
+mod door;
+mod forward;
+mod pull_image;
+mod route;
+mod serve;
+pub mod socket;
+mod status;
+
+pub use body::Body;
+pub use door::{Door, Pull};
+pub use forward::Upstream;
+pub use serve::{Server, serve};
+
+/// The largest message, and the largest list of headers, on either side: what kubelet and
+/// containerd accept (containerd-handoff.md 3.3).
+pub(crate) const MESSAGE_LIMIT: usize = 16 << 20;

@@ -7,7 +7,7 @@ use pullgate_policy::reference::ReferenceError;
 use reqwest::StatusCode;
 
 use super::hosts::HostsError;
-use crate::chain::chain;
+use crate::audit::chain;
 
 /// Why a manifest or blob could not be had. The text is the same for the same cause: kubelet compares
 /// the answers of several credentials.

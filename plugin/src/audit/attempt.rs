@@ -1,0 +1,193 @@
+//! One attempt to pull an image, from the request to its one record.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use super::{message_id, printable};
+use crate::pull::PullRequest;
+
+/// A pull that has not ended yet. Exactly one record comes of it: by [`Self::accepted`],
+/// [`Self::rejected`] or [`Self::failed`], or that it was abandoned when it is dropped before.
+#[must_use]
+#[derive(Debug)]
+pub struct Attempt {
+    record: Record,
+    began: Instant,
+    ended: bool,
+}
+
+/// Who signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signer {
+    /// The signer's identity, as the key or certificate gives it.
+    pub identity: String,
+    /// The fingerprint of the key.
+    pub fingerprint: String,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    pull_id: String,
+    reference: String,
+    namespace: String,
+    pod: String,
+    digest: Option<String>,
+    policy_file: Option<String>,
+    scope: Option<String>,
+    reason: Option<&'static str>,
+    signer: Option<String>,
+    fingerprint: Option<String>,
+    bytes: Option<u64>,
+}
+
+impl Attempt {
+    /// Begins the attempt to answer `request`. Nothing is recorded yet.
+    pub fn begin(request: &PullRequest) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(1);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let record = Record {
+            pull_id: format!("{}-{number}", std::process::id()),
+            reference: printable(&request.image).into_owned(),
+            namespace: printable(&request.pod.namespace).into_owned(),
+            pod: printable(&request.pod.name).into_owned(),
+            ..Record::default()
+        };
+        tracing::debug!(PULL_ID = record.pull_id, "pull of {} begins", record.reference);
+        Self { record, began: Instant::now(), ended: false }
+    }
+
+    /// What this attempt is called in the journal: `PULL_ID`.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.record.pull_id
+    }
+
+    /// The reference in its full form, once it is parsed. Before, the record has it as asked for.
+    pub fn reference(&mut self, reference: &str) {
+        self.record.reference = printable(reference).into_owned();
+    }
+
+    /// The digest of the manifest that the decision is about.
+    pub fn digest(&mut self, digest: &str) {
+        self.record.digest = Some(printable(digest).into_owned());
+    }
+
+    /// The policy file that decides.
+    pub fn policy_file(&mut self, file: &str) {
+        self.record.policy_file = Some(printable(file).into_owned());
+    }
+
+    /// The scope of the policy that decides.
+    pub fn scope(&mut self, scope: &str) {
+        self.record.scope = Some(printable(scope).into_owned());
+    }
+
+    /// The reason code of an acceptance. Rejections and failures bring their own.
+    pub const fn reason(&mut self, code: &'static str) {
+        self.record.reason = Some(code);
+    }
+
+    /// Whose signatures the acceptance rests on.
+    pub fn signers(&mut self, signers: &[Signer]) {
+        let join = |field: fn(&Signer) -> &str| {
+            let all: Vec<&str> =
+                signers.iter().map(field).filter(|text| !text.is_empty()).collect();
+            (!all.is_empty()).then(|| printable(&all.join(", ")).into_owned())
+        };
+        self.record.signer = join(|signer| &signer.identity);
+        self.record.fingerprint = join(|signer| &signer.fingerprint);
+    }
+
+    /// How many bytes of content came over the network.
+    pub const fn bytes(&mut self, bytes: u64) {
+        self.record.bytes = Some(bytes);
+    }
+
+    /// The image was accepted, and containerd shows it.
+    pub fn accepted(self) {
+        self.end(Outcome::Accepted);
+    }
+
+    /// The policy did not accept the image.
+    pub fn rejected(mut self, code: &'static str, message: &str) {
+        self.reason(code);
+        self.end(Outcome::Rejected(message));
+    }
+
+    /// The pull failed for another reason.
+    pub fn failed(mut self, code: &'static str, message: &str) {
+        self.reason(code);
+        self.end(Outcome::Failed(message));
+    }
+
+    fn end(mut self, outcome: Outcome<'_>) {
+        self.ended = true;
+        self.record.write(outcome, self.microseconds());
+    }
+
+    fn microseconds(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.record.reason = Some("abandoned");
+            self.record.write(Outcome::Abandoned, self.microseconds());
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Outcome<'a> {
+    Abandoned,
+    Accepted,
+    Failed(&'a str),
+    Rejected(&'a str),
+}
+
+/// One event with every field of a pull; those without a value are left out.
+macro_rules! record {
+    ($level:ident, $id:ident, $record:expr, $duration:expr, $($message:tt)+) => {
+        tracing::event!(
+            tracing::Level::$level,
+            MESSAGE_ID = message_id::$id,
+            IMAGE_REF = $record.reference,
+            IMAGE_DIGEST = $record.digest,
+            POLICY_FILE = $record.policy_file,
+            POLICY_SCOPE = $record.scope,
+            REASON = $record.reason,
+            SIGNER = $record.signer,
+            KEY_FPR = $record.fingerprint,
+            NAMESPACE = some($record.namespace.as_str()),
+            POD = some($record.pod.as_str()),
+            PULL_ID = $record.pull_id,
+            DURATION_US = $duration,
+            BYTES = $record.bytes,
+            $($message)+
+        )
+    };
+}
+
+impl Record {
+    fn write(&self, outcome: Outcome<'_>, duration: u64) {
+        let image = &self.reference;
+        match outcome {
+            Outcome::Abandoned => {
+                record!(INFO, ABANDONED, self, duration, "abandoned {image}: the client went away");
+            }
+            Outcome::Accepted => record!(INFO, ACCEPTED, self, duration, "accepted {image}"),
+            Outcome::Failed(why) => {
+                record!(ERROR, FAILED, self, duration, "failed {image}: {}", printable(why));
+            }
+            Outcome::Rejected(why) => {
+                record!(WARN, REJECTED, self, duration, "rejected {image}: {}", printable(why));
+            }
+        }
+    }
+}
+
+fn some(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}

@@ -1,0 +1,50 @@
+//! The text of `config.toml`, as it stands there.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Raw {
+    pub(super) cri: RawCri,
+    pub(super) containerd: RawContainerd,
+    pub(super) policy: RawPolicy,
+    pub(super) registry: RawRegistry,
+    pub(super) log: RawLog,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawCri {
+    pub(super) socket: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawContainerd {
+    pub(super) socket: Option<String>,
+    pub(super) sandbox_image: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawPolicy {
+    pub(super) path: Option<PathBuf>,
+    pub(super) registries_d: Option<PathBuf>,
+    pub(super) keep_last_good: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawRegistry {
+    pub(super) config_path: Option<String>,
+    pub(super) max_parallel_layers: Option<u32>,
+    pub(super) no_progress_timeout: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawLog {
+    pub(super) level: Option<String>,
+}

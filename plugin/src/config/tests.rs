@@ -1,0 +1,100 @@
+use std::path::Path;
+
+use super::Config;
+
+#[test]
+fn nothing_said_gives_the_defaults() {
+    let config = Config::parse(Path::new("c"), "").unwrap();
+    assert_eq!(config.socket, Path::new("/run/pullgate/pullgate.sock"));
+    assert_eq!(config.containerd.socket, Path::new("/run/containerd/containerd.sock"));
+    assert_eq!(config.registry.config_path.len(), 2);
+    assert_eq!(config.registry.max_parallel_layers.get(), 3);
+    assert_eq!(config.registry.no_progress_timeout.as_secs(), 300);
+    assert_eq!((config.policy.path, config.policy.keep_last_good), (None, false));
+}
+
+#[test]
+fn the_shipped_file_says_the_defaults() {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/config.toml"));
+    let text = std::fs::read_to_string(path).unwrap();
+    let defaults = Config::parse(path, "").unwrap();
+    assert_eq!(Config::parse(path, &text).unwrap(), defaults, "as shipped");
+    let uncommented: String = text
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|line| !line.starts_with(' ')).unwrap_or(line))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let config = Config::parse(path, &uncommented).unwrap();
+    assert_eq!(config.socket, defaults.socket);
+    assert_eq!(config.containerd.socket, defaults.containerd.socket);
+    assert_eq!(config.registry, defaults.registry);
+    assert_eq!(config.log_level, defaults.log_level);
+    assert!(config.containerd.sandbox_image.is_some(), "every key stands in the shipped file");
+    assert!(config.policy.path.is_some() && config.policy.registries_d.is_some());
+}
+
+#[test]
+fn a_socket_may_be_written_as_kubelet_writes_it() {
+    let config = Config::parse(Path::new("c"), "[cri]\nsocket = 'unix:///run/p.sock'").unwrap();
+    assert_eq!(config.socket, Path::new("/run/p.sock"));
+}
+
+#[test]
+fn errors_name_file_key_and_expectation() {
+    let rows = [
+        ("[cri]\nsockt = 'a'", "c: `cri.sockt`: unknown field `sockt`, expected `socket`"),
+        (
+            "[crii]",
+            "c: `crii`: unknown field `crii`, expected one of `cri`, `containerd`, `policy`, \
+             `registry`, `log`",
+        ),
+        ("[cri]\nsocket = 3", "c: `cri.socket`: invalid type: integer `3`, expected a string"),
+        (
+            "[cri]\nsocket = 'p.sock'",
+            "c: `cri.socket`: found `p.sock`, expected an absolute path, with or without unix:// \
+             before it",
+        ),
+        (
+            "[cri]\nsocket = '/run/containerd/containerd.sock'",
+            "c: `cri.socket`: found `/run/containerd/containerd.sock`, expected another socket than \
+             containerd's",
+        ),
+        (
+            "[policy]\npath = 'policy.json'",
+            "c: `policy.path`: found `policy.json`, expected an absolute path",
+        ),
+        (
+            "[policy]\nkeep_last_good = 'yes'",
+            "c: `policy.keep_last_good`: invalid type: string \"yes\", expected a boolean",
+        ),
+        (
+            "[registry]\nconfig_path = '/a:'",
+            "c: `registry.config_path`: found `/a:`, expected absolute paths with `:` between them",
+        ),
+        (
+            "[registry]\nmax_parallel_layers = 0",
+            "c: `registry.max_parallel_layers`: found `0`, expected 1 to 64",
+        ),
+        (
+            "[registry]\nno_progress_timeout = '5'",
+            "c: `registry.no_progress_timeout`: found `5`, expected a number from 1 on and its unit, \
+             `s`, `m` or `h`, for example `5m`",
+        ),
+        (
+            "[log]\nlevel = 'loud'",
+            "c: `log.level`: found `loud`, expected `error`, `warn`, `info`, `debug` or `trace`",
+        ),
+        ("[cri]\nsocket = '/a'\nsocket = '/b'", "c: line 3: duplicate key"),
+        ("[cri\n", "c: line 1: unclosed table, expected `]`"),
+    ];
+    for (text, expected) in rows {
+        let error = Config::parse(Path::new("c"), text).unwrap_err();
+        assert_eq!(error.to_string(), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_file_that_was_named_must_exist() {
+    let error = Config::read(Some(Path::new("/nonexistent/config.toml"))).unwrap_err();
+    assert_eq!(error.to_string(), "/nonexistent/config.toml: cannot be read");
+}

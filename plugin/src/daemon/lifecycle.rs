@@ -1,0 +1,182 @@
+//! The life of the daemon: start, reload, drain.
+
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use sd_notify::NotifyState;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+use super::command::DaemonError;
+use super::startup::{self, Policy};
+use super::{assemble, containerd, notify};
+use crate::audit::log::Level;
+use crate::audit::{chain, printable};
+use crate::config::Config;
+use crate::cri::{self, Door, Pull, Server, Upstream, socket};
+use crate::pull::Gate;
+
+/// How long calls under way may take to end after SIGTERM. Less than `TimeoutStopSec` of the unit.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// How long calls that were ended have to clean up.
+const CLEAN_UP: Duration = Duration::from_secs(3);
+
+/// Runs until told to stop.
+pub(super) async fn run(
+    path: Option<PathBuf>,
+    config: Config,
+    level: Level,
+    activated: Option<StdListener>,
+) -> Result<(), DaemonError> {
+    let mut signals = Signals::new().map_err(DaemonError::Runtime)?;
+    let policy = startup::policy(&config);
+    let (gates, gate) = watch::channel(Arc::new(assemble(&config)?));
+    let listener = listen(&config, activated)?;
+    let upstream = Upstream::new(&config.containerd.socket);
+    let server = cri::serve(listener, Door::new(upstream, pull(gate)));
+    let mut daemon = Daemon { path, config, level, gates };
+    daemon.work(&mut signals, &policy).await;
+    stop(&server, &mut signals.stop).await;
+    Ok(())
+}
+
+fn listen(config: &Config, activated: Option<StdListener>) -> Result<UnixListener, DaemonError> {
+    let listener = match activated {
+        Some(listener) => listener,
+        None => socket::bind(&config.socket, &config.containerd.socket)?,
+    };
+    listener.set_nonblocking(true).map_err(DaemonError::Runtime)?;
+    UnixListener::from_std(listener).map_err(DaemonError::Runtime)
+}
+
+/// Each pull goes through the gate that is in force when it begins.
+fn pull(gate: watch::Receiver<Arc<Gate>>) -> Pull {
+    Box::new(move |request| {
+        let gate = Arc::clone(&gate.borrow());
+        async move { gate.pull(request).await }.boxed()
+    })
+}
+
+struct Daemon {
+    path: Option<PathBuf>,
+    config: Config,
+    level: Level,
+    gates: watch::Sender<Arc<Gate>>,
+}
+
+impl Daemon {
+    /// Answers signals and the watchdog until it is time to stop.
+    async fn work(&mut self, signals: &mut Signals, policy: &Policy) {
+        let socket = self.config.containerd.socket.clone();
+        let mut probe = Some(containerd::wait(&socket).boxed());
+        let mut watchdog = notify::watchdog().map(tokio::time::interval);
+        loop {
+            tokio::select! {
+                version = next(&mut probe) => {
+                    probe = None;
+                    startup::record(&self.config, policy, version.as_deref());
+                    notify::tell(&[NotifyState::Ready]);
+                }
+                () = tick(&mut watchdog) => notify::tell(&[NotifyState::Watchdog]),
+                _ = signals.hangup.recv() => self.reload(),
+                () = signals.stop.came() => return,
+            }
+        }
+    }
+
+    /// Reads the configuration again. One that is not valid changes nothing.
+    fn reload(&mut self) {
+        notify::tell_reloading();
+        match self.reread() {
+            Ok(()) => tracing::info!("the configuration was read again"),
+            Err(error) => {
+                let text = chain(&error);
+                tracing::error!("the configuration stays as it was: {}", printable(&text));
+            }
+        }
+        notify::tell(&[NotifyState::Ready]);
+    }
+
+    fn reread(&mut self) -> Result<(), DaemonError> {
+        let mut config = Config::read(self.path.as_deref())?;
+        let fixed = [
+            ("cri.socket", &mut config.socket, &self.config.socket),
+            ("containerd.socket", &mut config.containerd.socket, &self.config.containerd.socket),
+        ];
+        for (key, new, old) in fixed {
+            if new != old {
+                tracing::warn!("`{key}` stays {} until a restart", old.display());
+                new.clone_from(old);
+            }
+        }
+        let gate = assemble(&config)?;
+        self.gates.send_replace(Arc::new(gate));
+        self.level.set(config.log_level);
+        self.config = config;
+        Ok(())
+    }
+}
+
+/// Lets calls under way end; a second signal, or the time, ends them.
+async fn stop(server: &Server, again: &mut Stop) {
+    notify::tell(&[NotifyState::Stopping]);
+    tracing::info!("stopping: calls under way have {} s to end", DRAIN.as_secs());
+    let forced = tokio::select! {
+        () = server.drain() => return,
+        () = again.came() => "a second signal",
+        () = tokio::time::sleep(DRAIN) => "time",
+    };
+    tracing::warn!("calls under way are ended by {forced}");
+    if tokio::time::timeout(CLEAN_UP, server.end()).await.is_err() {
+        tracing::error!("calls did not clean up in {} s", CLEAN_UP.as_secs());
+    }
+}
+
+struct Signals {
+    hangup: Signal,
+    stop: Stop,
+}
+
+/// The signals to stop: SIGTERM of the service manager, SIGINT of a terminal.
+struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        let interrupt = signal(SignalKind::interrupt())?;
+        let stop = Stop { interrupt, terminate: signal(SignalKind::terminate())? };
+        Ok(Self { hangup: signal(SignalKind::hangup())?, stop })
+    }
+}
+
+impl Stop {
+    async fn came(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+async fn next<F: Future + Unpin>(probe: &mut Option<F>) -> F::Output {
+    match probe {
+        Some(probe) => probe.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
+    match watchdog {
+        Some(interval) => {
+            interval.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,68 @@
+//! What the daemon says about itself when it starts.
+
+use crate::audit::{chain, message_id, printable};
+use crate::config::Config;
+use crate::trust::{Settings, Trust};
+
+/// The policy that was in force at the start.
+#[derive(Debug, Default)]
+pub(super) struct Policy {
+    file: Option<String>,
+    hash: Option<String>,
+}
+
+/// Looks at the policy. One that cannot be used is an error in the log and refuses every pull, but
+/// the daemon starts: the node's other calls must pass.
+pub(super) fn policy(config: &Config) -> Policy {
+    match Trust::new(settings(config)).snapshot() {
+        Ok(found) => Policy {
+            file: Some(found.policy_path().display().to_string()),
+            hash: Some(found.fingerprint().to_string()),
+        },
+        Err(error) => {
+            let text = chain(&error);
+            tracing::error!("every pull is refused until this is repaired: {}", printable(&text));
+            Policy::default()
+        }
+    }
+}
+
+/// Records the start, once containerd answered or was waited for in vain.
+pub(super) fn record(config: &Config, policy: &Policy, containerd: Option<&str>) {
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    tracing::info!(
+        MESSAGE_ID = message_id::STARTED,
+        VERSION,
+        SHA256_BACKEND = sha256_backend(),
+        POLICY_FILE = policy.file,
+        POLICY_HASH = policy.hash,
+        CONTAINERD_VERSION = containerd,
+        SOCKET = %config.socket.display(),
+        "pullgated {VERSION} is ready",
+    );
+}
+
+/// Where the configuration says that trust lies.
+pub(super) fn settings(config: &Config) -> Settings {
+    Settings {
+        policy: config.policy.path.clone(),
+        registries_d: config.policy.registries_d.clone(),
+        keep_last_good: config.policy.keep_last_good,
+    }
+}
+
+/// Which instructions the `sha2` crate takes on this processor: it looks for the same ones.
+fn sha256_backend() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("sha")
+        && std::arch::is_x86_feature_detected!("ssse3")
+        && std::arch::is_x86_feature_detected!("sse4.1")
+    {
+        return "x86 SHA-NI";
+    }
+    #[cfg(target_arch = "aarch64")]
+    if std::arch::is_aarch64_feature_detected!("sha2") {
+        return "ARMv8 SHA2";
+    }
+    "portable"
+}
