@@ -50,12 +50,10 @@ pub enum PolicyError {
         expected: Vec<&'static str>,
     },
     /// Any certificate of the PKI would do.
-    #[error("{path}: expected at least one of {}", expected.join(", "))]
+    #[error("{path}: expected `subjectEmail` or `subjectHostname`")]
     NoSubject {
         /// The object.
         path: KeyPath,
-        /// The members that name a subject.
-        expected: Vec<&'static str>,
     },
     /// The log of a private PKI is not supported by containers/image.
     #[error("{path}: `pki` excludes every `rekorPublicKey…` member")]

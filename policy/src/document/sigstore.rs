@@ -170,8 +170,7 @@ impl Pki {
             subject_hostname: subject("subjectHostname", "a host name")?,
         };
         if pki.subject_email.is_none() && pki.subject_hostname.is_none() {
-            let expected = vec!["subjectEmail", "subjectHostname"];
-            return Err(PolicyError::NoSubject { path: object.path(), expected });
+            return Err(PolicyError::NoSubject { path: object.path() });
         }
         Ok(pki)
     }

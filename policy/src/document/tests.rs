@@ -133,7 +133,7 @@ fn sigstore_requirements_that_are_refused() {
         ),
         (
             sigstore(r#""pki":{"caRootsPath":"/c"}"#),
-            "`default[0].pki`: expected at least one of subjectEmail, subjectHostname",
+            "`default[0].pki`: expected `subjectEmail` or `subjectHostname`",
         ),
         (
             sigstore(r#""pki":{"caRootsPath":"/c","subjectEmail":"e"},"rekorPublicKeyPath":"/r""#),

@@ -48,6 +48,20 @@ impl Json {
     pub fn root(&self) -> Node<'_> {
         Node::root(self)
     }
+
+    /// The value in the words of a message.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Array(_) => "a list".to_owned(),
+            Self::Bool(value) => value.to_string(),
+            Self::Null => "null".to_owned(),
+            Self::Number(Number::Float(value)) => format!("the number {value}"),
+            Self::Number(Number::Negative(value)) => format!("the number {value}"),
+            Self::Number(Number::Positive(value)) => format!("the number {value}"),
+            Self::Object(_) => "an object".to_owned(),
+            Self::String(value) => format!("the text {:?}", excerpt(value)),
+        }
+    }
 }
 
 /// A JSON number as it was written: `1.0` and `1e3` are no integers.
@@ -230,21 +244,5 @@ impl<'de> Visitor<'de> for Seed<'_> {
             members.insert(key, value);
         }
         Ok(Json::Object(members))
-    }
-}
-
-impl Json {
-    /// The value in the words of a message.
-    pub(super) fn describe(&self) -> String {
-        match self {
-            Self::Array(_) => "a list".to_owned(),
-            Self::Bool(value) => value.to_string(),
-            Self::Null => "null".to_owned(),
-            Self::Number(Number::Float(value)) => format!("the number {value}"),
-            Self::Number(Number::Negative(value)) => format!("the number {value}"),
-            Self::Number(Number::Positive(value)) => format!("the number {value}"),
-            Self::Object(_) => "an object".to_owned(),
-            Self::String(value) => format!("the text {:?}", excerpt(value)),
-        }
     }
 }

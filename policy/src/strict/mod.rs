@@ -7,11 +7,13 @@
 mod json;
 mod node;
 mod path;
+mod yaml;
 
 pub use json::{Json, JsonError, Number, json};
 pub use node::{Node, Object, base64};
 pub use path::KeyPath;
 pub(crate) use path::excerpt;
+pub use yaml::{YamlError, yaml};
 
 #[cfg(test)]
 mod tests;

@@ -142,22 +142,24 @@ fn write_identity(identity: &SignedIdentity) -> Value {
 /// The `normalized` form of a case in the spelling of [`write_policy`]: names in full, and a list
 /// where a member gives one key.
 fn canonical(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => items.iter().map(canonical).collect(),
-        Value::Object(members) => members.iter().map(|(key, value)| member(key, value)).collect(),
-        other => other.clone(),
+    if let Some(items) = value.as_array() {
+        return items.iter().map(canonical).collect();
+    }
+    match value.as_object() {
+        Some(members) => members.iter().map(|(key, value)| member(key, value)).collect(),
+        None => value.clone(),
     }
 }
 
 fn member(key: &str, value: &Value) -> (String, Value) {
     let one_key = key.ends_with("Path") || key.ends_with("Data");
-    match value {
-        Value::String(_) if one_key => (format!("{key}s"), json!([value])),
-        Value::String(text) if matches!(key, "dockerReference" | "dockerRepository") => {
+    match value.as_str() {
+        Some(_) if one_key => (format!("{key}s"), json!([value])),
+        Some(text) if matches!(key, "dockerReference" | "dockerRepository") => {
             let reference = Reference::parse(text).expect("a reference");
             (key.to_owned(), json!(reference.to_string()))
         }
-        other => (key.to_owned(), canonical(other)),
+        Some(_) | None => (key.to_owned(), canonical(value)),
     }
 }
 

@@ -116,8 +116,29 @@ pub enum DigestError {
     UnknownAlgorithm,
 }
 
+/// The instructions that SHA-256 runs on here, for the start-up record. The choice is made by the
+/// `sha2` crate when the program runs; this asks the processor the same question.
+#[must_use]
+pub fn sha256_instructions() -> &'static str {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    if std::arch::is_x86_feature_detected!("sha") && std::arch::is_x86_feature_detected!("sse4.1") {
+        return "x86 SHA-NI";
+    }
+    #[cfg(target_arch = "aarch64")]
+    if std::arch::is_aarch64_feature_detected!("sha2") {
+        return "ARMv8 SHA2";
+    }
+    "portable"
+}
+
 /// Proof that bytes with this digest and size were read to their end. Made only by
 /// [`Verifier::finish`].
+///
+/// ```compile_fail,E0451
+/// use pullgate_policy::digest::{Digest, VerifiedBlob};
+///
+/// let unproven = VerifiedBlob { digest: Digest::sha256(b"trust me"), size: 8 };
+/// ```
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedBlob {
@@ -236,3 +257,6 @@ pub enum BlobMismatch {
         algorithm: Algorithm,
     },
 }
+
+#[cfg(test)]
+mod tests;
