@@ -60,8 +60,9 @@ impl Collector {
             if number > limits::SIGNATURES {
                 break;
             }
-            let signature = UntrustedSignature::parse(&blob)
-                .map_err(|source| EvidenceError::NotASignature { location: shown(&location), source })?;
+            let signature = UntrustedSignature::parse(&blob).map_err(|source| {
+                EvidenceError::NotASignature { location: shown(&location), source }
+            })?;
             evidence.signatures.push(signature);
         }
         let location = shown(&store.location(digest, 1));
