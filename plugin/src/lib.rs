@@ -2,6 +2,7 @@
 //! containerd, and the daemon that joins them.
 
 pub mod audit;
+pub mod chain;
 pub mod config;
 pub mod containerd;
 pub mod cri;
@@ -9,3 +10,4 @@ pub mod daemon;
 pub mod evidence;
 pub mod pull;
 pub mod registry;
+pub mod transport;

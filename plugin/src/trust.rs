@@ -18,6 +18,8 @@ use pullgate_policy::lookaside::{Lookaside, LookasideError};
 
 pub use file::FileError;
 
+use crate::chain::chain;
+
 /// Where the policy is read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -161,18 +163,6 @@ fn fingerprint(path: &Path, policy: &[u8], registries_d: &[(String, Vec<u8>)]) -
         .map(|(name, content)| format!("{} {name}\n", Digest::sha256(content)))
         .collect();
     Digest::sha256(listing.as_bytes())
-}
-
-/// The error and its causes in one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 /// Why there is no usable policy.

@@ -1,49 +1,236 @@
 //! Collects the stored signatures of a manifest. "Could not look" is never "there are none".
 
-use pullgate_policy::digest::Digest;
-use pullgate_policy::lookaside::Lookaside;
-use pullgate_policy::reference::Reference;
-use pullgate_policy::signature::UntrustedSignature;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-/// Reads signature stores.
+use nix::fcntl::OFlag;
+use pullgate_policy::digest::Digest;
+use pullgate_policy::limits;
+use pullgate_policy::lookaside::{Location, Lookaside, LookasideError};
+use pullgate_policy::reference::Reference;
+use pullgate_policy::signature::{ContainerError, UntrustedSignature};
+use reqwest::{Client, StatusCode};
+use tokio::io::AsyncReadExt as _;
+
+use crate::transport::Tls;
+
+/// Reads signature stores. It sends no credentials, and trusts the system's certificate authorities
+/// only: what an admin allows for a registry says nothing about the store of its signatures.
 #[derive(Debug)]
 pub struct Collector {
-    // by the author of evidence
+    client: Client,
+    no_progress: Duration,
 }
 
 impl Collector {
     /// A collector; `no_progress` bounds how long a store may send nothing.
     ///
     /// # Errors
-    /// [`EvidenceError`] if the TLS roots cannot be read.
-    pub fn new(_no_progress: std::time::Duration) -> Result<Self, EvidenceError> {
-        todo!()
+    /// [`EvidenceError::Client`] if the system's certificates cannot be used.
+    pub fn new(no_progress: Duration) -> Result<Self, EvidenceError> {
+        let client = Tls::default().client().map_err(EvidenceError::Client)?;
+        Ok(Self { client, no_progress })
     }
 
     /// Every signature of the manifest `digest` of the repository `physical`, and where they were
-    /// looked for.
+    /// looked for: `signature-1`, `signature-2` and so on up to the first that does not exist
+    /// (containers-registries.d(5); policy-semantics.md 2.5).
     ///
     /// # Errors
-    /// [`EvidenceError`] if a store cannot be read or holds what is not a signature.
+    /// [`EvidenceError`] if a store cannot be read or holds what is not a signature, also after good
+    /// ones.
     pub async fn collect(
         &self,
-        _lookaside: &Lookaside,
-        _physical: &Reference,
-        _digest: &Digest,
+        lookaside: &Lookaside,
+        physical: &Reference,
+        digest: &Digest,
     ) -> Result<Evidence, EvidenceError> {
-        todo!()
+        let store = lookaside.store(physical)?;
+        let mut evidence = Evidence { signatures: Vec::new(), searched: Vec::new() };
+        for number in 1..=limits::SIGNATURES + 1 {
+            let location = store.location(digest, number);
+            if number == 1 {
+                evidence.searched.push(shown(&location));
+            }
+            let Some(blob) = self.read(&location).await? else {
+                return Ok(evidence);
+            };
+            if number > limits::SIGNATURES {
+                break;
+            }
+            let signature = UntrustedSignature::parse(&blob)
+                .map_err(|source| EvidenceError::NotASignature { location: shown(&location), source })?;
+            evidence.signatures.push(signature);
+        }
+        let location = shown(&store.location(digest, 1));
+        Err(EvidenceError::TooMany { location, limit: limits::SIGNATURES })
+    }
+
+    /// The bytes at `location`, or none where nothing is stored.
+    async fn read(&self, location: &Location) -> Result<Option<Vec<u8>>, EvidenceError> {
+        match location {
+            Location::File(path) => read_file(path).await,
+            Location::Url(url) => self.fetch(url).await,
+        }
+    }
+
+    async fn fetch(&self, url: &str) -> Result<Option<Vec<u8>>, EvidenceError> {
+        let location = || without_userinfo(url);
+        let transport = |error: reqwest::Error| EvidenceError::Unreachable {
+            location: location(),
+            source: error.without_url(),
+        };
+        let stalled = |_| EvidenceError::NoProgress { location: location() };
+        let request = tokio::time::timeout(self.no_progress, self.client.get(url).send());
+        let mut answer = request.await.map_err(stalled)?.map_err(transport)?;
+        match answer.status() {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND => return Ok(None),
+            status => return Err(EvidenceError::Status { location: location(), status }),
+        }
+        let mut blob = Vec::new();
+        loop {
+            let chunk = tokio::time::timeout(self.no_progress, answer.chunk());
+            let Some(chunk) = chunk.await.map_err(stalled)?.map_err(transport)? else {
+                return Ok(Some(blob));
+            };
+            blob.extend_from_slice(&chunk);
+            if blob.len() > limits::SIGNATURE_BYTES {
+                let limit = limits::SIGNATURE_BYTES;
+                return Err(EvidenceError::TooLarge { location: location(), limit });
+            }
+        }
     }
 }
 
+async fn read_file(path: &Path) -> Result<Option<Vec<u8>>, EvidenceError> {
+    let unreadable = |source| EvidenceError::Unreadable { path: path.to_owned(), source };
+    let mut options = std::fs::OpenOptions::new();
+    // A FIFO in the place of a signature must not hang the pull.
+    options.read(true).custom_flags(OFlag::O_NONBLOCK.bits());
+    let file = match tokio::fs::OpenOptions::from(options).open(path).await {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(unreadable(source)),
+    };
+    let limit = limits::SIGNATURE_BYTES;
+    let mut blob = Vec::new();
+    file.take(limit as u64 + 1).read_to_end(&mut blob).await.map_err(unreadable)?;
+    if blob.len() > limit {
+        return Err(EvidenceError::TooLarge { location: path.display().to_string(), limit });
+    }
+    Ok(Some(blob))
+}
+
+fn shown(location: &Location) -> String {
+    match location {
+        Location::File(path) => path.display().to_string(),
+        Location::Url(url) => without_userinfo(url),
+    }
+}
+
+/// An URL as it may be shown: a password in registries.d is nobody's business.
+fn without_userinfo(url: &str) -> String {
+    let Ok(mut parsed) = url::Url::parse(url) else { return url.to_owned() };
+    if parsed.username().is_empty() && parsed.password().is_none() {
+        return url.to_owned();
+    }
+    // An URL with a user name has a host, so neither can fail.
+    let removed = parsed.set_username("").and_then(|()| parsed.set_password(None));
+    if removed.is_ok() { parsed.to_string() } else { String::new() }
+}
+
 /// What was found, and where it was looked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// The signatures in the order found.
     pub signatures: Vec<UntrustedSignature>,
-    /// The stores that were read, for the record and the rejection's text.
+    /// The first location of each store that was read, for the record and the rejection's text.
     pub searched: Vec<String>,
 }
 
 /// Why signatures could not be collected.
 #[derive(Debug, thiserror::Error)]
-pub enum EvidenceError {}
+pub enum EvidenceError {
+    /// The HTTP client cannot be set up.
+    #[error("the system's certificates cannot be used")]
+    Client(#[source] reqwest::Error),
+    /// registries.d names no usable store.
+    #[error(transparent)]
+    Lookaside(#[from] LookasideError),
+    /// Nothing came in time.
+    #[error("signature store {location} made no progress in time")]
+    NoProgress {
+        /// Where.
+        location: String,
+    },
+    /// What is stored is no signature.
+    #[error("{location} is not a signature")]
+    NotASignature {
+        /// Where.
+        location: String,
+        /// Why.
+        source: ContainerError,
+    },
+    /// An answer other than 200 and 404.
+    #[error("signature store {location} answered {status}")]
+    Status {
+        /// Where.
+        location: String,
+        /// The answer.
+        status: StatusCode,
+    },
+    /// A signature larger than any real one.
+    #[error("{location} is larger than {limit} bytes")]
+    TooLarge {
+        /// Where.
+        location: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// More signatures than are ever read.
+    #[error("{location} and its successors are more than {limit} signatures")]
+    TooMany {
+        /// The first of them.
+        location: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// The request did not get through.
+    #[error("signature store {location} is not reachable")]
+    Unreachable {
+        /// Where.
+        location: String,
+        /// Why.
+        source: reqwest::Error,
+    },
+    /// A file that exists and cannot be read.
+    #[error("cannot read {}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl EvidenceError {
+    /// Whether another attempt may succeed without anyone changing anything.
+    #[must_use]
+    pub fn unavailable(&self) -> bool {
+        match self {
+            Self::NoProgress { .. } | Self::Unreachable { .. } => true,
+            Self::Status { status, .. } => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            Self::Client(_)
+            | Self::Lookaside(_)
+            | Self::NotASignature { .. }
+            | Self::TooLarge { .. }
+            | Self::TooMany { .. }
+            | Self::Unreadable { .. } => false,
+        }
+    }
+}
