@@ -31,13 +31,13 @@ const IMAGES: [(&str, usize); 2] =
 
 #[tokio::main]
 async fn main() {
+    let mut rows = vec![hashing()];
+    rows[0].print();
     let registry = Registry::start(Access::Open).await;
     let hosts = Hosts::new();
     hosts.point("registry.example", &registry);
     sample::five(Compression::Gzip).store(&registry, "five", "v1");
     sample::big(Compression::Gzip).store(&registry, "big", "v1");
-    let mut rows = vec![hashing()];
-    rows[0].print();
     for version in Version::available() {
         for helpers_in_path in [false, true] {
             let hosts = Some(hosts.path().to_owned());
