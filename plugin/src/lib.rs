@@ -10,3 +10,4 @@ pub mod evidence;
 pub mod pull;
 pub mod registry;
 pub mod transport;
+pub mod trust;

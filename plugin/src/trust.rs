@@ -143,13 +143,14 @@ impl Trust {
         }
         let files = registries_d.iter().map(|(name, content)| (name.as_str(), content.as_slice()));
         let lookaside = Lookaside::parse(files)?;
-        for warning in lookaside.warnings() {
-            tracing::warn!(%warning, "registries.d");
+        for key in lookaside.unknown_keys() {
+            tracing::warn!("registries.d: {key}");
         }
         let policy = Policy::parse(&policy)
             .map_err(|source| TrustError::Policy { path: policy_path.clone(), source })?;
-        if let Some(path) = policy.relative_path() {
-            return Err(TrustError::RelativePath { policy: policy_path, path: path.to_owned() });
+        if let Some(path) = policy.relative_paths().first() {
+            let path = path.to_path_buf();
+            return Err(TrustError::RelativePath { policy: policy_path, path });
         }
         Ok(Arc::new(Snapshot { policy, policy_path, lookaside, fingerprint }))
     }
