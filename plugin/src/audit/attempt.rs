@@ -133,7 +133,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.ended {
-            self.record.reason = Some("abandoned");
+            self.record.reason = Some("ABANDONED");
             self.record.write(Outcome::Abandoned, self.microseconds());
         }
     }

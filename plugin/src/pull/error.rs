@@ -1,0 +1,148 @@
+//! Why a pull failed: by stage for us, by class for kubelet.
+
+use pullgate_policy::Rejection;
+use pullgate_policy::digest::{BlobMismatch, Digest};
+use pullgate_policy::manifest::ManifestError;
+use pullgate_policy::platform::Platform;
+use pullgate_policy::reference::ReferenceError;
+
+use crate::containerd::HandoffError;
+use crate::containerd::content::IngestError;
+use crate::evidence::EvidenceError;
+use crate::registry::{CredentialsError, RegistryError};
+use crate::trust::TrustError;
+
+/// Why a pull failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PullError {
+    /// A blob is not what its descriptor says.
+    #[error("blob {digest}")]
+    Blob {
+        /// The blob.
+        digest: Digest,
+        /// How it differs.
+        source: BlobMismatch,
+    },
+    /// The request's credentials cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// Signatures could not be collected.
+    #[error("cannot read the image's signatures")]
+    Evidence(#[from] EvidenceError),
+    /// containerd did not take the image.
+    #[error(transparent)]
+    Handoff(#[from] HandoffError),
+    /// The image is not one that can be run.
+    #[error("{image}")]
+    Manifest {
+        /// The reference or digest of the document.
+        image: String,
+        /// What is wrong with it.
+        source: ManifestError,
+    },
+    /// An index without an image for this node.
+    #[error("{image}: no image for {platform} in the index: not found")]
+    NoPlatform {
+        /// The reference.
+        image: String,
+        /// What this node runs.
+        platform: Platform,
+    },
+    /// The request names no image.
+    #[error("invalid image reference")]
+    Reference(#[from] ReferenceError),
+    /// The registry did not give what was asked for.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The policy does not accept the image.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// There is no usable policy.
+    #[error("no usable policy, every pull is refused")]
+    Trust(#[from] TrustError),
+}
+
+impl From<IngestError<RegistryError>> for PullError {
+    fn from(error: IngestError<RegistryError>) -> Self {
+        match error {
+            IngestError::Handoff(error) => Self::Handoff(error),
+            IngestError::Mismatch { digest, source } => Self::Blob { digest, source },
+            IngestError::Source(error) => Self::Registry(error),
+        }
+    }
+}
+
+impl PullError {
+    /// What kind of failure it is.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Blob { .. } | Self::Manifest { .. } => Class::Malformed,
+            Self::Credentials(_) | Self::Reference(_) => Class::BadRequest,
+            Self::Evidence(error) if error.unavailable() => Class::Unavailable,
+            Self::Evidence(_) | Self::Rejected(_) | Self::Trust(_) => Class::Rejected,
+            Self::Handoff(HandoffError::DiffId { .. }) => Class::Malformed,
+            Self::Handoff(_) => Class::Runtime,
+            Self::NoPlatform { .. } => Class::NotFound,
+            Self::Registry(error) if error.unavailable() => Class::Unavailable,
+            Self::Registry(error) if error.not_found() => Class::NotFound,
+            Self::Registry(error) if error.denied() => Class::Denied,
+            Self::Registry(RegistryError::Hosts(_) | RegistryError::NoEndpoint { .. }) => {
+                Class::Internal
+            }
+            Self::Registry(RegistryError::Endpoints { .. } | RegistryError::TooLarge { .. }) => {
+                Class::Malformed
+            }
+        }
+    }
+
+    /// The stable reason code of the record.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Blob { .. } => "CONTENT_MISMATCH",
+            Self::Credentials(_) => "CREDENTIALS_INVALID",
+            Self::Evidence(error) if error.unavailable() => "SIGNATURES_UNAVAILABLE",
+            Self::Evidence(_) => "SIGNATURES_UNREADABLE",
+            Self::Handoff(HandoffError::DiffId { .. }) => "DIFF_ID_MISMATCH",
+            Self::Handoff(HandoffError::DiskFull { .. }) => "DISK_FULL",
+            Self::Handoff(_) => "CONTAINERD_FAILED",
+            Self::Manifest { .. } => "MANIFEST_INVALID",
+            Self::NoPlatform { .. } => "PLATFORM_MISSING",
+            Self::Reference(_) => "REFERENCE_INVALID",
+            Self::Registry(_) => match self.class() {
+                Class::Unavailable => "REGISTRY_UNAVAILABLE",
+                Class::NotFound => "IMAGE_NOT_FOUND",
+                Class::Denied => "REGISTRY_DENIED",
+                Class::BadRequest
+                | Class::Internal
+                | Class::Malformed
+                | Class::Rejected
+                | Class::Runtime => "REGISTRY_INVALID",
+            },
+            Self::Rejected(rejection) => rejection.code().as_str(),
+            Self::Trust(_) => "POLICY_UNUSABLE",
+        }
+    }
+}
+
+/// What kind of failure ended a pull, as far as kubelet is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The request itself is wrong, such as a reference that cannot be parsed.
+    BadRequest,
+    /// The registry refuses the credentials.
+    Denied,
+    /// pullgate itself or its configuration is at fault.
+    Internal,
+    /// The image, or what the registry served for it, breaks a rule that any image must keep.
+    Malformed,
+    /// The registry has no such image, or none for this node's platform.
+    NotFound,
+    /// The policy does not accept the image.
+    Rejected,
+    /// containerd did not do its part.
+    Runtime,
+    /// A registry or a signature store could not be reached, or broke off.
+    Unavailable,
+}

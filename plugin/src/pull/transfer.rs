@@ -1,0 +1,209 @@
+//! The transfer of an admitted image: content, snapshots, records, under one lease.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use pullgate_policy::Admission;
+use pullgate_policy::limits;
+use pullgate_policy::manifest::{Descriptor, ImageConfig, Index, Layer};
+use tokio::sync::mpsc;
+
+use super::image::{Image, Part};
+use super::{ImageId, PullError};
+use crate::containerd::content::{self, Committed, IngestError, Kind, Labels};
+use crate::containerd::image::{Parts, publish};
+use crate::containerd::lease::Lease;
+use crate::containerd::{Containerd, HandoffError, cri_store, snapshot};
+use crate::registry::{RegistryError, Repository};
+
+/// How often unpacking starts again because a parent snapshot was collected under it.
+const UNPACK_ATTEMPTS: usize = 3;
+
+/// An image on its way into containerd.
+#[derive(Debug)]
+pub(super) struct Transfer<'a> {
+    containerd: &'a Containerd,
+    repository: &'a Repository,
+    parallel_layers: usize,
+    snapshotter: String,
+    lease: Lease,
+    bytes: Arc<AtomicU64>,
+}
+
+impl<'a> Transfer<'a> {
+    /// Takes a lease on what is about to be written.
+    pub(super) async fn begin(
+        containerd: &'a Containerd,
+        repository: &'a Repository,
+        parallel_layers: usize,
+    ) -> Result<Self, HandoffError> {
+        let snapshotter = containerd.snapshotter().await?;
+        let lease = Lease::create(containerd).await?;
+        let bytes = Arc::default();
+        Ok(Self { containerd, repository, parallel_layers, snapshotter, lease, bytes })
+    }
+
+    /// Bytes of blobs that came over the network so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Gives the lease back. Without an image record the collector removes everything.
+    pub(super) async fn end(self) {
+        if let Err(error) = self.lease.release().await {
+            tracing::debug!(%error, "the lease is left to expire");
+        }
+    }
+
+    /// Writes everything in the order that keeps containerd's garbage collector and its CRI plugin
+    /// from ever seeing a half image (containerd-handoff.md 1.4.4).
+    pub(super) async fn hand_over(
+        &self,
+        admission: &Admission,
+        image: &Image,
+        pinned: bool,
+    ) -> Result<ImageId, PullError> {
+        let digest = &image.content.config().digest;
+        let malformed = |source| PullError::Manifest { image: digest.to_string(), source };
+        let (body, proof) =
+            self.repository.small_blob(image.content.config(), limits::CONFIG_BYTES).await?;
+        let config = ImageConfig::parse(&body).map_err(malformed)?;
+        let layers = image.content.layers(&config).map_err(malformed)?;
+        let source = self.source(admission);
+
+        self.keep(image, &layers).await?;
+        let manifest = self.put_manifests(image, &layers, &source).await?;
+        let part = Part { descriptor: image.content.config().clone(), body, proof };
+        let config = self.put(Kind::Config, &part, &source).await?;
+        self.layers(&layers, &source).await?;
+        if let Some(top) = layers.last() {
+            let label = snapshot::reference(&self.snapshotter, &top.chain_id);
+            content::add_labels(&self.lease, config.digest(), &Labels::from([label])).await?;
+        }
+
+        let id = config.digest().to_string();
+        let (top, manifest) = manifest;
+        let parts = Parts { top, manifest, config };
+        let names = publish(&self.lease, admission, &parts, pinned).await?;
+        cri_store::wait(self.containerd, &id, &names, cri_store::PATIENCE).await?;
+        Ok(ImageId(id))
+    }
+
+    /// The label that every blob of the image gets.
+    fn source(&self, admission: &Admission) -> Labels {
+        let reference = admission.reference().reference();
+        let host = reference.domain();
+        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        Labels::from([content::distribution_source(host, reference.path())])
+    }
+
+    /// Puts everything under the lease before it exists, so that nothing of it is ever collectable.
+    async fn keep(&self, image: &Image, layers: &[Layer]) -> Result<(), HandoffError> {
+        let documents = [image.top(), &image.manifest].map(|part| &part.descriptor.digest);
+        let blobs = layers.iter().map(|layer| &layer.descriptor.digest);
+        let config = [&image.content.config().digest];
+        for digest in documents.into_iter().chain(config).chain(blobs) {
+            self.lease.keep_content(digest).await?;
+        }
+        for layer in layers {
+            self.lease.keep_snapshot(&self.snapshotter, &layer.chain_id).await?;
+        }
+        Ok(())
+    }
+
+    /// Commits the index, if there is one, and the manifest, each with references to what it names.
+    async fn put_manifests(
+        &self,
+        image: &Image,
+        layers: &[Layer],
+        source: &Labels,
+    ) -> Result<(Committed, Committed), PullError> {
+        let mut labels = source.clone();
+        labels.insert(reference("config"), image.content.config().digest.to_string());
+        for (index, layer) in layers.iter().enumerate() {
+            let digest = layer.descriptor.digest.to_string();
+            labels.insert(reference(&format!("l.{index}")), digest);
+        }
+        let top = match &image.index {
+            Some((part, index)) => {
+                let labels = source.clone().into_iter().chain(children(index)).collect();
+                Some(self.put(Kind::Index, part, &labels).await?)
+            }
+            None => None,
+        };
+        let manifest = self.put(Kind::Manifest, &image.manifest, &labels).await?;
+        Ok((top.unwrap_or_else(|| manifest.clone()), manifest))
+    }
+
+    async fn put(&self, kind: Kind, part: &Part, labels: &Labels) -> Result<Committed, PullError> {
+        let body = part.body.clone();
+        let open = async { Ok::<_, RegistryError>(stream::iter([Ok::<Bytes, RegistryError>(body)])) };
+        Ok(content::ingest(&self.lease, kind, &part.descriptor, labels, open).await?)
+    }
+
+    /// Fetches layers side by side and unpacks each as soon as those below it are unpacked.
+    async fn layers(&self, layers: &[Layer], source: &Labels) -> Result<(), PullError> {
+        let (fetched, mut waiting) = mpsc::unbounded_channel();
+        let fetch = stream::iter(layers)
+            .map(|layer| self.fetch(&layer.descriptor, source))
+            .buffered(self.parallel_layers)
+            .try_for_each(|committed| {
+                // The receiver lives as long as this future.
+                drop(fetched.send(committed));
+                std::future::ready(Ok(()))
+            });
+        let unpack = async {
+            let mut committed = Vec::with_capacity(layers.len());
+            while committed.len() < layers.len() {
+                let Some(next) = waiting.recv().await else { break };
+                committed.push(next);
+                self.unpack(layers, &committed).await?;
+            }
+            Ok::<_, PullError>(())
+        };
+        tokio::try_join!(fetch, unpack).map(drop)
+    }
+
+    async fn fetch(&self, blob: &Descriptor, source: &Labels) -> Result<Committed, PullError> {
+        let open = async {
+            let bytes = Arc::clone(&self.bytes);
+            let stream = self.repository.blob(blob).await?;
+            Ok(stream.inspect_ok(move |chunk| {
+                bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            }))
+        };
+        let committed = content::ingest(&self.lease, Kind::Layer, blob, source, open).await;
+        committed.map_err(|error: IngestError<RegistryError>| error.into())
+    }
+
+    /// Unpacks the last of `committed`; all of them again where a parent went away meanwhile.
+    async fn unpack(&self, layers: &[Layer], committed: &[Committed]) -> Result<(), HandoffError> {
+        let mut from = committed.len().saturating_sub(1);
+        for attempt in 1..=UNPACK_ATTEMPTS {
+            let outcome = async {
+                for (layer, blob) in layers.iter().zip(committed).skip(from) {
+                    snapshot::unpack(&self.lease, &self.snapshotter, layer, blob).await?;
+                }
+                Ok(())
+            };
+            match outcome.await {
+                Err(HandoffError::ParentMissing { .. }) if attempt < UNPACK_ATTEMPTS => from = 0,
+                outcome => return outcome,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// References to every manifest of an index, also to those that were not fetched.
+fn children(index: &Index) -> impl Iterator<Item = (String, String)> {
+    let manifests = index.manifests.iter().enumerate();
+    manifests.map(|(position, child)| (reference(&format!("m.{position}")), child.digest.to_string()))
+}
+
+/// A label by which the collector follows content to other content.
+fn reference(what: &str) -> String {
+    format!("containerd.io/gc.ref.content.{what}")
+}
