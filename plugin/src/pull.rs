@@ -42,7 +42,7 @@ impl Gate {
     }
 }
 
-/// The image ID that PullImage answers: the digest of the image configuration.
+/// The image ID that `PullImage` answers: the digest of the image configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageId(pub String);
 

@@ -15,7 +15,6 @@ use crate::pull::Gate;
 ///
 /// # Errors
 /// [`AssemblyError`] if a part cannot be made.
-#[expect(clippy::unnecessary_wraps, reason = "")]
 fn assemble(_config: &Config) -> Result<Gate, AssemblyError> {
     Ok(Gate::default())
 }

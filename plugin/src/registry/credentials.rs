@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The `AuthConfig` of a PullImage request, as sent. `registry_token` is not among its fields:
+/// The `AuthConfig` of a `PullImage` request, as sent. `registry_token` is not among its fields:
 /// containerd ignores it (containerd-handoff.md 5).
 #[derive(Clone, Default)]
 pub struct AuthConfig {

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use prost::Message;
@@ -187,13 +186,38 @@ async fn a_socket_of_systemd_is_taken_over() {
         .unwrap();
     let number = std::os::fd::AsRawFd::as_raw_fd(&listener);
     let script = format!("exec 3<&{number}; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"");
-    let mut command = Command::new("sh");
-    command.args(["-c", &script, "sh"]).arg(place::built("pullgated"));
+    let mut command = Command::new("bash");
+    command.args(["-c", &script, "bash"]).arg(place::built("pullgated"));
     let mut process = node.spawn_as(command);
     node.until_told("READY=1", &mut process).await;
     drop(listener);
     assert_eq!(Client::connect(&passed).await.call(LISTING, b"").await.code(), "0");
     assert!(!node.path("pullgate.sock").exists(), "it binds none of its own");
+}
+
+#[tokio::test]
+async fn the_journal_gets_fields() {
+    let node = Node::new("");
+    let _fake = Fake::start(&node.path("containerd.sock"), as_containerd);
+    std::fs::create_dir_all(node.path("systemd/journal")).unwrap();
+    let journal = UnixDatagram::bind(node.path("systemd/journal/socket")).unwrap();
+    let script = "mount -t tmpfs none /run && mkdir /run/systemd && mount --bind \"$1\" /run/systemd \
+                  && export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) && shift && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(node.path("systemd"));
+    command.arg(place::built("pullgated"));
+    let mut process = node.spawn_as(command);
+    node.until_told("READY=1", &mut process).await;
+    let mut records = Vec::new();
+    let mut record = vec![0; 1 << 16];
+    while let Ok(length) = journal.try_recv(&mut record) {
+        records.push(String::from_utf8_lossy(&record[..length]).into_owned());
+    }
+    let start = records.iter().find(|record| record.contains("MESSAGE_ID\n")).expect("a record");
+    for field in ["CONTAINERD_VERSION\n", "SHA256_BACKEND\n", "PRIORITY\n", "VERSION\n"] {
+        assert!(start.contains(field), "no {field:?} in {start:?}");
+    }
+    assert_eq!(process.log(), "", "the journal has it all");
 }
 
 /// A folder with the daemon's configuration, and the service manager's end of its messages.
@@ -269,9 +293,7 @@ fn waiting(socket: &Path) -> (tokio::sync::watch::Sender<bool>, Fake) {
 }
 
 async fn until_called(fake: &Fake, path: &str) {
-    while !fake.calls().iter().any(|call| call == path) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    fake.until(|calls| calls.iter().any(|call| call == path)).await;
 }
 
 fn pull() -> Vec<u8> {

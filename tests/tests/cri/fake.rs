@@ -1,7 +1,7 @@
 //! A server in containerd's place that answers as a test says, and a door in front of it.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -20,6 +20,7 @@ use pullgate_proto::VersionResponse;
 use pullgate_tests::place;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::raw::{framed, listed};
@@ -37,7 +38,7 @@ pub(crate) struct Call {
 /// A server in containerd's place. Dropping it ends it and all its connections.
 pub(crate) struct Fake {
     socket: PathBuf,
-    calls: Arc<Mutex<Vec<String>>>,
+    calls: watch::Sender<Vec<String>>,
     task: JoinHandle<()>,
 }
 
@@ -49,28 +50,29 @@ impl Fake {
         R: Future<Output = Result<Reply, h2::Error>> + Send + 'static,
     {
         let listener = UnixListener::bind(socket).expect("a free name");
-        let calls = Arc::new(Mutex::new(Vec::new()));
+        let calls = watch::Sender::new(Vec::new());
         let answer: Answering = Arc::new(move |call| answer(call).boxed());
-        let task = tokio::spawn(accept(listener, Arc::clone(&calls), answer));
+        let task = tokio::spawn(accept(listener, calls.clone(), answer));
         Self { socket: socket.to_owned(), calls, task }
     }
 
     /// The paths that were called so far.
     pub(crate) fn calls(&self) -> Vec<String> {
-        self.calls.lock().unwrap().clone()
+        self.calls.borrow().clone()
     }
 
-    pub(crate) async fn stop(self) {
+    /// Waits for calls.
+    pub(crate) async fn until(&self, there: impl FnMut(&Vec<String>) -> bool) {
+        let calls = self.calls.subscribe().wait_for(there).await.map(drop);
+        calls.expect("the sender is ours");
+    }
+
+    /// Ends it and all its connections, and removes its socket.
+    pub(crate) async fn stop(mut self) {
         self.task.abort();
-        assert!((&self).ended().await, "the server was not ended before");
+        let ended = (&mut self.task).await;
+        assert!(ended.unwrap_err().is_cancelled(), "the server did not fail before");
         std::fs::remove_file(&self.socket).unwrap();
-    }
-
-    async fn ended(&self) -> bool {
-        while !self.task.is_finished() {
-            tokio::task::yield_now().await;
-        }
-        true
     }
 }
 
@@ -80,13 +82,13 @@ impl Drop for Fake {
     }
 }
 
-async fn accept(listener: UnixListener, calls: Arc<Mutex<Vec<String>>>, answer: Answering) {
+async fn accept(listener: UnixListener, calls: watch::Sender<Vec<String>>, answer: Answering) {
     let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.expect("a listener accepts");
-        let (calls, answer) = (Arc::clone(&calls), Arc::clone(&answer));
+        let (calls, answer) = (calls.clone(), Arc::clone(&answer));
         let service = service_fn(move |request: Request<Incoming>| {
-            calls.lock().unwrap().push(request.uri().path().to_owned());
+            calls.send_modify(|calls| calls.push(request.uri().path().to_owned()));
             let uri = request.uri().to_string();
             let headers = listed(request.headers());
             answer(Call { uri, headers, body: request.into_body() })
@@ -107,12 +109,12 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// A door whose PullImage must not be called.
+    /// A door whose `PullImage` must not be called.
     pub(crate) fn start() -> Self {
         Self::with(Box::new(|_| unreachable!("nothing is pulled")))
     }
 
-    /// A door whose PullImage is `pull`.
+    /// A door whose `PullImage` is `pull`.
     pub(crate) fn with(pull: Pull) -> Self {
         let directory = place::for_sockets("cri");
         let upstream = Upstream::new(&directory.path().join("containerd.sock"));

@@ -1,7 +1,6 @@
 //! What passes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,9 +10,10 @@ use http::{HeaderMap, Response};
 use http_body::Frame;
 use http_body_util::{BodyExt, Full, StreamBody};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::fake::{Call, Fake, Proxy, Reply, as_containerd, ok, reply, trailers};
-use crate::raw::{Client, framed, request};
+use crate::raw::{Answer, Client, framed, read, request};
 
 const PATH: &str = "/runtime.v1.RuntimeService/Exec";
 
@@ -139,9 +139,7 @@ async fn calls_at_a_time_are_not_limited() {
     let client = Client::connect(&proxy.socket()).await;
     let calls =
         tokio::spawn(async move { join_all((0..600).map(|_| client.call(PATH, b""))).await });
-    while fake.calls().len() < 600 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    fake.until(|calls| calls.len() == 600).await;
     release.send(true).unwrap();
     for answer in calls.await.unwrap() {
         assert_eq!(answer.code(), "0");
@@ -177,7 +175,7 @@ async fn a_client_that_goes_away_is_gone_for_containerd() {
     let (_send, receive) = mpsc::unbounded_channel();
     let receive = Arc::new(std::sync::Mutex::new(Some(receive)));
     let fake = Fake::start(&proxy.containerd(), move |call| {
-        let guard = Guard(gone.clone(), call.uri.clone());
+        let guard = Guard(gone.clone(), call.uri.replace("http://localhost", ""));
         let receive = Arc::clone(&receive);
         async move {
             if call.uri.ends_with("Streaming") {
@@ -195,23 +193,14 @@ async fn a_client_that_goes_away_is_gone_for_containerd() {
         }
     });
     let client = Client::connect(&proxy.socket()).await;
-    for path in ["/runtime.v1.RuntimeService/Waiting", "/runtime.v1.RuntimeService/Streaming"] {
-        let before = fake.calls().len();
-        let call = client.clone();
-        let task = tokio::spawn(async move {
-            let answer = call.start(request(path, framed(b""))).await;
-            let _held = answer;
-            std::future::pending::<()>().await;
-        });
-        while fake.calls().len() == before {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        task.abort();
-        let uri = tokio::time::timeout(Duration::from_secs(5), seen.recv()).await;
-        assert!(uri.expect("the call to be cancelled").unwrap().ends_with(path), "{path}");
-    }
-    assert!(!client.call("/runtime.v1.ImageService/Other", b"").await.code().is_empty());
+    let waiting = spawn_call(&client, "/runtime.v1.RuntimeService/Waiting");
+    fake.until(|calls| calls.len() == 1).await;
+    waiting.abort();
+    assert_eq!(next(&mut seen).await, "/runtime.v1.RuntimeService/Waiting");
+    let path = "/runtime.v1.RuntimeService/Streaming";
+    let answer = client.start(request(path, framed(b""))).await.unwrap();
+    drop(answer);
+    assert_eq!(next(&mut seen).await, path);
 }
 
 #[tokio::test]
@@ -243,21 +232,12 @@ async fn a_restart_of_containerd_ends_calls_and_no_more() {
     });
     let client = Client::connect(&proxy.socket()).await;
     assert_eq!(client.call(PATH, b"").await.code(), "0");
-    let waiting = client.clone();
-    let waiting =
-        tokio::spawn(async move { waiting.call("/runtime.v1.RuntimeService/Waiting", b"").await });
-    let streaming = client.clone();
-    let streaming =
-        tokio::spawn(
-            async move { streaming.call("/runtime.v1.RuntimeService/Streaming", b"").await },
-        );
-    while fake.calls().len() < 3 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let waiting = spawn_call(&client, "/runtime.v1.RuntimeService/Waiting");
+    fake.until(|calls| calls.len() == 2).await;
+    let path = "/runtime.v1.RuntimeService/Streaming";
+    let streaming = client.start(request(path, framed(b""))).await.unwrap();
     fake.stop().await;
-    for task in [waiting, streaming] {
-        let answer = task.await.unwrap();
+    for answer in [waiting.await.unwrap(), read(streaming).await] {
         assert_eq!(answer.code(), "14", "{answer:?}");
     }
     assert_eq!(client.call(PATH, b"").await.code(), "14");
@@ -305,27 +285,32 @@ async fn only_cri_exists_on_the_socket() {
 #[tokio::test]
 async fn draining_lets_calls_end() {
     let proxy = Proxy::start();
-    let released = Arc::new(AtomicBool::new(false));
-    let release = Arc::clone(&released);
+    let (release, wait) = tokio::sync::watch::channel(false);
     let fake = Fake::start(&proxy.containerd(), move |_| {
-        let released = Arc::clone(&released);
+        let mut wait = wait.clone();
         async move {
-            while !released.load(Ordering::Relaxed) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            wait.wait_for(|&released| released).await.unwrap();
             Ok(ok(b""))
         }
     });
     let client = Client::connect(&proxy.socket()).await;
-    let call = tokio::spawn(async move { client.call(PATH, b"").await });
-    while fake.calls().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let call = spawn_call(&client, PATH);
+    fake.until(|calls| calls.len() == 1).await;
     let early = tokio::time::timeout(Duration::from_millis(200), proxy.server.drain()).await;
     assert!(early.is_err(), "drained with a call under way");
-    release.store(true, Ordering::Relaxed);
+    release.send(true).unwrap();
     proxy.server.drain().await;
     assert_eq!(call.await.unwrap().code(), "0");
+}
+
+fn spawn_call(client: &Client, path: &'static str) -> JoinHandle<Answer> {
+    let client = client.clone();
+    tokio::spawn(async move { client.call(path, b"").await })
+}
+
+async fn next(events: &mut mpsc::UnboundedReceiver<String>) -> String {
+    let event = tokio::time::timeout(Duration::from_secs(5), events.recv()).await;
+    event.expect("the call to be cancelled").unwrap()
 }
 
 fn streamed(receive: mpsc::UnboundedReceiver<Frame<Bytes>>) -> Reply {

@@ -1,4 +1,4 @@
-//! PullImage, which never passes.
+//! `PullImage`, which never passes.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -108,7 +108,8 @@ pub(crate) fn listed(headers: &HeaderMap) -> Vec<(String, Vec<u8>)> {
     headers.iter().map(listed).collect()
 }
 
-async fn read(response: Response<Incoming>) -> Answer {
+/// Reads an answer to its end.
+pub(crate) async fn read(response: Response<Incoming>) -> Answer {
     assert_eq!(response.status(), 200, "gRPC answers with status 200");
     let mut answer = Answer { headers: listed(response.headers()), ..Answer::empty() };
     let mut body = response.into_body();
