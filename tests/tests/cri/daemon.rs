@@ -1,8 +1,10 @@
 //! The daemon as a process: its command line, its signals, its socket.
 
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::Signal;
 use prost::Message;
 use pullgate_proto::{ImageSpec, PullImageRequest};
@@ -182,17 +184,27 @@ async fn a_socket_of_systemd_is_taken_over() {
     let _fake = Fake::start(&node.path("containerd.sock"), as_containerd);
     let passed = node.path("passed.sock");
     let listener = std::os::unix::net::UnixListener::bind(&passed).unwrap();
-    nix::fcntl::fcntl(&listener, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))
-        .unwrap();
-    let number = std::os::fd::AsRawFd::as_raw_fd(&listener);
-    let script = format!("exec 3<&{number}; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\"");
-    let mut command = Command::new("bash");
-    command.args(["-c", &script, "bash"]).arg(place::built("pullgated"));
-    let mut process = node.spawn_as(command);
+    let mut process = node.spawn_with(&listener, 1);
     node.until_told("READY=1", &mut process).await;
     drop(listener);
     assert_eq!(Client::connect(&passed).await.call(LISTING, b"").await.code(), "0");
     assert!(!node.path("pullgate.sock").exists(), "it binds none of its own");
+}
+
+#[tokio::test]
+async fn what_systemd_passes_must_be_one_unix_listener() {
+    let node = Node::new("");
+    let unix = std::os::unix::net::UnixListener::bind(node.path("passed.sock")).unwrap();
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let rows: [(&dyn AsFd, u8, &str); 2] = [
+        (&unix, 2, "systemd passed 2 sockets, expected one"),
+        (&tcp, 1, "systemd passed something else than a unix stream socket that listens"),
+    ];
+    for (listener, count, message) in rows {
+        let mut process = node.spawn_with(listener, count);
+        assert_eq!(process.end().await.code(), Some(3), "{message}");
+        assert!(process.log().contains(message), "{message}: {}", process.log());
+    }
 }
 
 #[tokio::test]
@@ -257,6 +269,17 @@ impl Node {
         command.arg("--config").arg(self.path("config.toml"));
         command.env("NOTIFY_SOCKET", self.path("notify.sock"));
         Process::start("pullgated", &command, &self.path("log"))
+    }
+
+    /// Starts it with `count` times `listener`, as systemd passes sockets.
+    fn spawn_with(&self, listener: &dyn AsFd, count: u8) -> Process {
+        fcntl(listener.as_fd(), FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+        let number = listener.as_fd().as_raw_fd();
+        let script =
+            format!("exec 3<&{number} 4<&{number}; LISTEN_PID=$$ LISTEN_FDS={count} exec \"$@\"");
+        let mut command = Command::new("bash");
+        command.args(["-c", &script, "bash"]).arg(place::built("pullgated"));
+        self.spawn_as(command)
     }
 
     async fn start(&self) -> Process {
