@@ -191,3 +191,114 @@ impl Record {
 fn some(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::{Attempt, Signer};
+    use crate::audit::message_id;
+    use crate::pull::{Pod, PullRequest};
+    use crate::registry::{AuthConfig, Credentials};
+
+    #[test]
+    fn each_outcome_is_one_record() {
+        type End = fn(Attempt);
+        let rows: [(End, &str, &str); 4] = [
+            (Attempt::accepted, message_id::ACCEPTED, " INFO accepted registry.example/app:1 "),
+            (
+                |attempt| attempt.rejected("no_signature", "none\nby the key"),
+                message_id::REJECTED,
+                " WARN rejected registry.example/app:1: none\\nby the key ",
+            ),
+            (
+                |attempt| attempt.failed("not_found", "no such tag"),
+                message_id::FAILED,
+                "ERROR failed registry.example/app:1: no such tag ",
+            ),
+            (
+                drop,
+                message_id::ABANDONED,
+                " INFO abandoned registry.example/app:1: the client went away ",
+            ),
+        ];
+        for (end, id, text) in rows {
+            let log = logged(|| end(begun()));
+            assert_eq!(log.lines().count(), 1, "{log}");
+            assert!(log.contains(text), "{text} in {log}");
+            assert!(log.contains(&format!("MESSAGE_ID=\"{id}\"")), "{log}");
+            for field in ["NAMESPACE=\"space\"", "POD=\"pod\"", "PULL_ID=", "DURATION_US="] {
+                assert!(log.contains(field), "{field} in {log}");
+            }
+            assert!(!log.contains("secret"), "{log}");
+        }
+    }
+
+    #[test]
+    fn a_record_says_what_the_decision_rests_on() {
+        let log = logged(|| {
+            let mut attempt = begun();
+            attempt.reference("registry.example/app:2");
+            attempt.digest("sha256:00");
+            attempt.policy_file("/etc/containers/policy.json");
+            attempt.scope("registry.example");
+            attempt.reason("signed_by");
+            attempt.bytes(7);
+            let signer = |identity: &str, fingerprint: &str| Signer {
+                identity: identity.to_owned(),
+                fingerprint: fingerprint.to_owned(),
+            };
+            attempt.signers(&[signer("A", "AA"), signer("", "BB")]);
+            attempt.accepted();
+        });
+        let fields = [
+            "IMAGE_REF=\"registry.example/app:2\" IMAGE_DIGEST=\"sha256:00\"",
+            "POLICY_FILE=\"/etc/containers/policy.json\" POLICY_SCOPE=\"registry.example\"",
+            "REASON=\"signed_by\" SIGNER=\"A\" KEY_FPR=\"AA, BB\"",
+            "BYTES=7",
+        ];
+        for field in fields {
+            assert!(log.contains(field), "{field} in {log}");
+        }
+    }
+
+    fn begun() -> Attempt {
+        Attempt::begin(&PullRequest {
+            image: "registry.example/app:1".to_owned(),
+            credentials: Credentials::new(AuthConfig {
+                username: "secret".to_owned(),
+                password: "secret".to_owned(),
+                ..AuthConfig::default()
+            }),
+            pod: Pod { namespace: "space".into(), name: "pod".into(), uid: "uid".into() },
+            runtime_handler: None,
+        })
+    }
+
+    fn logged(act: impl FnOnce()) -> String {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .with_target(false)
+            .finish();
+        tracing::subscriber::with_default(subscriber, act);
+        let bytes = log.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[derive(Debug, Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+}

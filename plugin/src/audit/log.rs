@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt, reload};
@@ -12,13 +13,13 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 /// How much is logged; it can be changed while the daemon runs.
 #[derive(Debug, Clone)]
 pub struct Level {
-    handle: reload::Handle<LevelFilter, Registry>,
+    handle: reload::Handle<Targets, Registry>,
 }
 
 impl Level {
     /// Logs from `level` on.
     pub fn set(&self, level: LevelFilter) {
-        if let Err(error) = self.handle.reload(level) {
+        if let Err(error) = self.handle.reload(targets(level)) {
             tracing::error!("the log level stays: {error}");
         }
     }
@@ -29,7 +30,7 @@ impl Level {
 /// # Errors
 /// [`LogError`] if logging was started before.
 pub fn start(level: LevelFilter) -> Result<Level, LogError> {
-    let (filter, handle) = reload::Layer::new(level);
+    let (filter, handle) = reload::Layer::new(targets(level));
     let journal = reads_standard_error().then(|| tracing_journald::layer().ok()).flatten();
     let output = match journal {
         Some(journal) => {
@@ -49,6 +50,11 @@ pub fn start(level: LevelFilter) -> Result<Level, LogError> {
 #[derive(Debug, thiserror::Error)]
 #[error("logging cannot be started")]
 pub struct LogError(#[source] TryInitError);
+
+/// Libraries say warnings and worse only: below that they write what passes, credentials included.
+fn targets(level: LevelFilter) -> Targets {
+    Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("pullgate", level)
+}
 
 /// systemd.exec(5), `$JOURNAL_STREAM`: device and inode of the stream that the journal reads. A
 /// daemon whose standard error was sent elsewhere inherits the variable all the same.

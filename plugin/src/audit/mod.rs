@@ -31,8 +31,8 @@ pub mod message_id {
         [ACCEPTED, REJECTED, FAILED, ABANDONED, REFUSED_CALL, STARTED];
 }
 
-/// Records a call that was refused before it became a pull: an unknown method of ImageService, or a
-/// PullImage that cannot be read. `method` and `message` may be foreign text.
+/// Records a call that was refused before it became a pull: an unknown method of `ImageService`, or a
+/// `PullImage` that cannot be read. `method` and `message` may be foreign text.
 pub fn refused_call(method: &str, reason: &'static str, message: &str) {
     let (method, message) = (printable(method), printable(message));
     tracing::warn!(

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt::Write;
 
 /// The most bytes of one foreign value in a record: room for the longest reference and for a chain
 /// of causes, and far below journald's own bounds.
@@ -30,15 +29,17 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// An error and its causes on one line, outermost first.
+/// An error and its causes on one line, outermost first. A cause that the text before it ends with
+/// already is not said twice: some libraries put it into their own message.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
-        // Writing to a String does not fail.
-        if write!(text, ": {error}").is_err() {
-            break;
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
         }
         cause = error.source();
     }
@@ -52,7 +53,21 @@ fn is_unfit(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::printable;
+    use std::io;
+
+    use super::{chain, printable};
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Outer(&'static str, #[source] io::Error);
+
+    #[test]
+    fn causes_are_said_once() {
+        let rows = [("outside", "outside: inside"), ("outside: inside", "outside: inside")];
+        for (outside, expected) in rows {
+            assert_eq!(chain(&Outer(outside, io::Error::other("inside"))), expected);
+        }
+    }
 
     #[test]
     fn control_characters_are_escaped() {

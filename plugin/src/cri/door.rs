@@ -13,7 +13,7 @@ use super::{Body, Upstream, pull_image};
 use crate::audit;
 use crate::pull::{ImageId, PullError, PullRequest};
 
-/// What answers PullImage. Dropping the future ends the pull.
+/// What answers `PullImage`. Dropping the future ends the pull.
 pub type Pull =
     Box<dyn Fn(PullRequest) -> BoxFuture<'static, Result<ImageId, PullError>> + Send + Sync>;
 
@@ -25,7 +25,7 @@ pub struct Door {
 }
 
 impl Door {
-    /// A door in front of `upstream` whose PullImage is `pull`.
+    /// A door in front of `upstream` whose `PullImage` is `pull`.
     #[must_use]
     pub fn new(upstream: Upstream, pull: Pull) -> Self {
         Self { upstream: Arc::new(upstream), pull: Arc::new(pull) }
@@ -47,7 +47,7 @@ impl Door {
                 let method = path.rsplit('/').next().unwrap_or_default();
                 let service = route::service(path);
                 let message = format!("unknown method {method} for service {service}");
-                audit::refused_call(path, "unknown_method", "it could bring an image in");
+                audit::refused_call(path, "UNKNOWN_METHOD", "it could bring an image in");
                 Ok(Status::new(Code::Unimplemented, message).response())
             }
             Route::UnknownService => {

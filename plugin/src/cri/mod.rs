@@ -1,4 +1,4 @@
-//! The CRI door. PullImage is answered here; every other call passes byte for byte.
+//! The CRI door. `PullImage` is answered here; every other call passes byte for byte.
 //!
 //! Nothing that passes is decoded: prost drops fields that it does not know, and containerd may be
 //! newer than our protocol definition.

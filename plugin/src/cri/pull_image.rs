@@ -1,4 +1,4 @@
-//! PullImage: the request is read, the gate asked, the answer written.
+//! `PullImage`: the request is read, the gate asked, the answer written.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ const FRAME_HEADER: usize = 5;
 /// (containerd-handoff.md 3.2).
 const RUNTIME_HANDLER: &str = "io.containerd.cri.runtime-handler";
 
-/// Answers PullImage. Dropping the future drops the pull: kubelet cancels by going away.
+/// Answers `PullImage`. Dropping the future drops the pull: kubelet cancels by going away.
 pub(crate) async fn answer(request: Request<Incoming>, pull: &Pull) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let outcome = match read(request).await {
         Ok((request, deadline)) => perform(pull, request, deadline).await,
         Err(refusal) => {
-            audit::refused_call(&path, "bad_request", refusal.message());
+            audit::refused_call(&path, "BAD_REQUEST", refusal.message());
             Err(refusal)
         }
     };

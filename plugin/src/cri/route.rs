@@ -7,20 +7,21 @@ pub(crate) enum Route {
     Forward,
     /// It is ours.
     PullImage,
-    /// An ImageService has a method that we do not know: it could bring an image in.
+    /// An `ImageService` has a method that we do not know: it could bring an image in.
     UnknownImageMethod,
     /// A service that does not exist on this socket.
     UnknownService,
 }
 
-/// Methods of ImageService that bring no image in: CRI v1 of Kubernetes 1.36.
+/// Methods of `ImageService` that bring no image in: CRI v1 of Kubernetes 1.36.
 const IMAGE_METHODS: [&str; 5] =
     ["ImageFsInfo", "ImageStatus", "ListImages", "RemoveImage", "StreamImages"];
 
 impl Route {
     /// The route of a request path, `/package.Service/Method`.
     pub(crate) fn of(path: &str) -> Self {
-        let call = path.strip_prefix("/runtime.v1.").or(path.strip_prefix("/runtime.v1alpha2."));
+        let call =
+            path.strip_prefix("/runtime.v1.").or_else(|| path.strip_prefix("/runtime.v1alpha2."));
         let Some((service, method)) = call.and_then(|call| call.split_once('/')) else {
             return Self::UnknownService;
         };

@@ -93,16 +93,12 @@ fn refuse_unless_stale(path: &Path) -> Result<(), SocketError> {
     }
     match UnixStream::connect(path) {
         Ok(_) => Err(SocketError::InUse { path: path.to_owned() }),
-        Err(error) => match error.kind() {
-            ErrorKind::ConnectionRefused => {
-                tracing::info!("{}: a socket left behind is replaced", path.display());
-                Ok(())
-            }
-            ErrorKind::NotFound => Ok(()),
-            // Its queue is full: somebody listens, but is slow.
-            ErrorKind::WouldBlock => Err(SocketError::InUse { path: path.to_owned() }),
-            _ => Err(failed(error)),
-        },
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            tracing::info!("{}: a socket left behind is replaced", path.display());
+            Ok(())
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed(error)),
     }
 }
 

@@ -40,15 +40,8 @@ pub fn main() -> ExitCode {
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let code = error.exit_code();
-            let text = chain(&error);
-            if !matches!(error, DaemonError::Config(_)) && tracing::enabled!(tracing::Level::ERROR)
-            {
-                tracing::error!("{}", printable(&text));
-            } else {
-                say(&mut std::io::stderr(), &format!("pullgated: {}", printable(&text)));
-            }
-            ExitCode::from(code)
+            error.report();
+            ExitCode::from(error.exit_code())
         }
     }
 }
@@ -58,7 +51,7 @@ const INFRASTRUCTURE: u8 = 3;
 
 /// Why the daemon ended before it was told to.
 #[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
+pub(super) enum DaemonError {
     /// The gate cannot be built.
     #[error("the gate cannot be built")]
     Assembly(#[from] AssemblyError),
@@ -77,6 +70,19 @@ pub enum DaemonError {
 }
 
 impl DaemonError {
+    /// Writes the error where it is read: what comes before logging goes to standard error.
+    fn report(&self) {
+        let text = chain(self);
+        match self {
+            Self::Config(_) | Self::Log(_) => {
+                say(&mut std::io::stderr(), &format!("pullgated: {}", printable(&text)));
+            }
+            Self::Assembly(_) | Self::Runtime(_) | Self::Socket(_) => {
+                tracing::error!("{}", printable(&text));
+            }
+        }
+    }
+
     const fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) => USAGE,

@@ -42,7 +42,7 @@ pub(super) async fn wait(socket: &Path) -> Option<String> {
     }
 }
 
-/// What kubelet asks when it starts: Version of the runtime service, ImageFsInfo of the image
+/// What kubelet asks when it starts: Version of the runtime service, `ImageFsInfo` of the image
 /// service (containerd-handoff.md 3.3).
 async fn ask(socket: &Path) -> Result<String, Problem> {
     let channel = connect(socket).await.map_err(Problem::Connect)?;

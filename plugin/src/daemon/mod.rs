@@ -8,18 +8,52 @@ mod startup;
 
 pub use command::main;
 
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pullgate_policy::platform::Platform;
+use pullgate_policy::reference::{PullReference, ReferenceError};
+
 use crate::config::Config;
+use crate::containerd::Containerd;
+use crate::evidence::{Collector, EvidenceError};
 use crate::pull::Gate;
+use crate::registry::{Registry, Settings};
+use crate::trust::Trust;
+
+/// Pause before a request is repeated that a registry refused for the moment.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Builds the gate that `config` describes. Nothing is connected to yet.
 ///
 /// # Errors
 /// [`AssemblyError`] if a part cannot be made.
-#[expect(clippy::unnecessary_wraps, reason = "")]
-fn assemble(_config: &Config) -> Result<Gate, AssemblyError> {
-    Ok(Gate::default())
+fn assemble(config: &Config) -> Result<Gate, AssemblyError> {
+    let no_progress = config.registry.no_progress_timeout;
+    let sandbox_image = config.containerd.sandbox_image.as_deref().map(PullReference::parse);
+    Ok(Gate {
+        trust: Arc::new(Trust::new(startup::settings(config))),
+        registry: Registry::new(Settings {
+            config_path: config.registry.config_path.clone(),
+            no_progress,
+            pause: PAUSE,
+        }),
+        collector: Collector::new(no_progress)?,
+        containerd: Containerd::new(Path::new(&config.containerd.socket)),
+        parallel_layers: config.registry.max_parallel_layers.get(),
+        sandbox_image: sandbox_image.transpose().map_err(AssemblyError::SandboxImage)?,
+        platform: Platform::new(std::env::consts::OS, std::env::consts::ARCH, ""),
+    })
 }
 
 /// Why there is no gate.
 #[derive(Debug, thiserror::Error)]
-pub enum AssemblyError {}
+pub enum AssemblyError {
+    /// Signature stores cannot be read.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    /// `containerd.sandbox_image` is no reference.
+    #[error("`containerd.sandbox_image` is not an image reference")]
+    SandboxImage(#[source] ReferenceError),
+}
