@@ -43,8 +43,7 @@ impl Image {
     ) -> Result<Self, PullError> {
         let malformed = |source| PullError::Manifest { image: reference.to_string(), source };
         let resolved = repository.resolve(reference).await?;
-        let document =
-            Document::parse(&resolved.body, &resolved.media_type).map_err(malformed)?;
+        let document = Document::parse(&resolved.body, &resolved.media_type).map_err(malformed)?;
         let top = Part {
             descriptor: Descriptor {
                 media_type: resolved.media_type,

@@ -101,11 +101,13 @@ impl<'a> Transfer<'a> {
 
     /// Puts everything under the lease before it exists, so that nothing of it is ever collectable.
     async fn keep(&self, image: &Image, layers: &[Layer]) -> Result<(), HandoffError> {
-        let documents = [image.top(), &image.manifest].map(|part| &part.descriptor.digest);
-        let blobs = layers.iter().map(|layer| &layer.descriptor.digest);
-        let config = [&image.content.config().digest];
-        for digest in documents.into_iter().chain(config).chain(blobs) {
-            self.lease.keep_content(digest).await?;
+        let documents = [image.top(), &image.manifest];
+        for part in documents {
+            self.lease.keep_content(&part.descriptor.digest).await?;
+        }
+        self.lease.keep_content(&image.content.config().digest).await?;
+        for layer in layers {
+            self.lease.keep_content(&layer.descriptor.digest).await?;
         }
         for layer in layers {
             self.lease.keep_snapshot(&self.snapshotter, &layer.chain_id).await?;
@@ -139,17 +141,18 @@ impl<'a> Transfer<'a> {
 
     async fn put(&self, kind: Kind, part: &Part, labels: &Labels) -> Result<Committed, PullError> {
         let body = part.body.clone();
-        let open = async { Ok::<_, RegistryError>(stream::iter([Ok::<Bytes, RegistryError>(body)])) };
+        let open =
+            async { Ok::<_, RegistryError>(stream::iter([Ok::<Bytes, RegistryError>(body)])) };
         Ok(content::ingest(&self.lease, kind, &part.descriptor, labels, open).await?)
     }
 
     /// Fetches layers side by side and unpacks each as soon as those below it are unpacked.
     async fn layers(&self, layers: &[Layer], source: &Labels) -> Result<(), PullError> {
         let (fetched, mut waiting) = mpsc::unbounded_channel();
-        let fetch = stream::iter(layers)
-            .map(|layer| self.fetch(&layer.descriptor, source))
-            .buffered(self.parallel_layers)
-            .try_for_each(|committed| {
+        let fetches: Vec<_> =
+            layers.iter().map(|layer| self.fetch(&layer.descriptor, source)).collect();
+        let fetch =
+            stream::iter(fetches).buffered(self.parallel_layers).try_for_each(|committed| {
                 // The receiver lives as long as this future.
                 drop(fetched.send(committed));
                 std::future::ready(Ok(()))
@@ -200,7 +203,8 @@ impl<'a> Transfer<'a> {
 /// References to every manifest of an index, also to those that were not fetched.
 fn children(index: &Index) -> impl Iterator<Item = (String, String)> {
     let manifests = index.manifests.iter().enumerate();
-    manifests.map(|(position, child)| (reference(&format!("m.{position}")), child.digest.to_string()))
+    manifests
+        .map(|(position, child)| (reference(&format!("m.{position}")), child.digest.to_string()))
 }
 
 /// A label by which the collector follows content to other content.

@@ -49,7 +49,12 @@ pub fn decide(
         let verdict = evaluate(requirement, subject, material, now);
         let refusal = match &verdict.outcome {
             Outcome::Accepted(by) => {
-                signers.extend(by.iter().filter(|signer| !signers.contains(signer)).cloned().collect::<Vec<_>>());
+                signers.extend(
+                    by.iter()
+                        .filter(|signer| !signers.contains(signer))
+                        .cloned()
+                        .collect::<Vec<_>>(),
+                );
                 None
             }
             Outcome::Refused(rejection) => Some(rejection.clone()),
@@ -60,7 +65,8 @@ pub fn decide(
         }
     }
     if trace.verdicts.is_empty() {
-        let rejection = Rejection::new(Code::PolicyReject, "the policy requires nothing".to_owned());
+        let rejection =
+            Rejection::new(Code::PolicyReject, "the policy requires nothing".to_owned());
         return Decision { trace, verdict: Err(rejection) };
     }
     let admission = Admission {

@@ -6,7 +6,7 @@ use super::{Code, Examined, Outcome, Rejection, Subject, TrustMaterial, Verdict}
 use crate::document::{KeyType, SignedBy, Source};
 use crate::signature::UntrustedSignature;
 use crate::signature::openpgp::Keyring;
-use crate::signature::simple;
+use crate::signature::simple::{self, Claim};
 
 const NAME: &str = "signedBy";
 
@@ -30,6 +30,11 @@ pub(super) fn evaluate(
             return Verdict { requirement: NAME, examined: Vec::new(), outcome };
         }
     };
+    let claim = Claim {
+        manifest: subject.manifest.digest(),
+        identity: &requirement.identity,
+        image: Some(subject.reference),
+    };
     let examined: Vec<Examined> = subject
         .signatures
         .iter()
@@ -40,14 +45,7 @@ pub(super) fn evaluate(
         })
         .map(|(number, message)| Examined {
             number,
-            finding: simple::verify(
-                message,
-                &keyring,
-                subject.manifest.digest(),
-                &requirement.identity,
-                Some(subject.reference),
-                now,
-            ),
+            finding: simple::verify(message, &keyring, &claim, now),
         })
         .collect();
     let outcome = conclude(&examined, subject);
@@ -66,13 +64,12 @@ fn conclude(examined: &[Examined], subject: Subject<'_>) -> Outcome {
         Some((Code::of(fault), one.number, fault))
     });
     // `max_by_key` takes the last of equals: count down, so that the first signature is named.
-    let closest = faults.max_by_key(|(code, number, _)| (code.closeness(), std::cmp::Reverse(*number)));
+    let closest =
+        faults.max_by_key(|(code, number, _)| (code.closeness(), std::cmp::Reverse(*number)));
     let searched = subject.searched.join(", ");
     Outcome::Refused(match closest {
         None if searched.is_empty() => Rejection::new(Code::SignatureMissing, MISSING.to_owned()),
-        None => {
-            Rejection::new(Code::SignatureMissing, format!("{MISSING} (searched {searched})"))
-        }
+        None => Rejection::new(Code::SignatureMissing, format!("{MISSING} (searched {searched})")),
         Some((code, number, fault)) => {
             let cause = std::error::Error::source(fault);
             let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();

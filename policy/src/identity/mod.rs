@@ -64,6 +64,26 @@ impl SignedIdentity {
     }
 }
 
+impl SignedIdentity {
+    /// What a signature of `image` must name, in words.
+    #[must_use]
+    pub(crate) fn describe(&self, image: Option<&Reference>) -> String {
+        let name = |image: &Reference| format!("`{image}`");
+        let of_image = image.map_or_else(|| "an image with a name".to_owned(), name);
+        match self {
+            Self::ExactReference(reference) => name(reference),
+            Self::ExactRepository(repository) => format!("`{}`", repository.repository()),
+            Self::MatchExact | Self::MatchRepoDigestOrExact => of_image,
+            Self::MatchRepository => {
+                image.map_or(of_image, |image| format!("`{}`", image.repository()))
+            }
+            Self::RemapIdentity(remap) => image
+                .and_then(|image| remap.apply(image).ok())
+                .map_or(of_image, |image| name(&image)),
+        }
+    }
+}
+
 /// Equal, and more than a repository: no tag is added to either side.
 fn same_reference(image: &Reference, signed: &Reference) -> bool {
     image.has_tag_or_digest() && image == signed

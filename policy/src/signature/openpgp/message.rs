@@ -1,0 +1,252 @@
+//! Signed messages. sequoia's own verifier takes more than one signature, armour and old keys; the
+//! checks here take exactly what containers/image takes with GnuPG, and nothing else.
+
+use std::io::Read as _;
+use std::time::{Duration, SystemTime};
+
+use sequoia_openpgp::cert::amalgamation::ValidAmalgamation as _;
+use sequoia_openpgp::cert::amalgamation::ValidateAmalgamation as _;
+use sequoia_openpgp::packet::{Signature, Tag};
+use sequoia_openpgp::parse::stream::{
+    MessageLayer, MessageStructure, VerificationError, VerificationHelper, VerificationResult,
+    VerifierBuilder,
+};
+use sequoia_openpgp::parse::{Dearmor, PacketParserBuilder, PacketParserResult, Parse as _};
+use sequoia_openpgp::policy::StandardPolicy;
+use sequoia_openpgp::types::RevocationStatus;
+use sequoia_openpgp::{Cert, KeyHandle, Packet};
+
+use super::{OpenPgpError, SignedMessage, Signer, standard_policy};
+use crate::limits;
+use crate::strict::excerpt;
+
+/// The packets of a message: one-pass signature, literal data, signature, in a compressed packet or
+/// not. Everything else is refused before a signature is looked at, so that no text but the signed one
+/// can be taken for it (CVE-2018-12020, CVE-2025-47934).
+pub(super) fn check_structure(text: &[u8]) -> Result<(), OpenPgpError> {
+    if text.first().is_none_or(|byte| byte & 0x80 == 0) {
+        return Err(OpenPgpError::Armored);
+    }
+    let broken = |_| OpenPgpError::Structure { found: "a broken packet" };
+    let parser = PacketParserBuilder::from_bytes(text).map_err(broken)?;
+    let mut next =
+        parser.dearmor(Dearmor::Disabled).max_recursion_depth(1).build().map_err(broken)?;
+    let mut expected =
+        [Expect::Compressed, Expect::OnePass, Expect::Literal, Expect::Signature].iter();
+    let mut depth = 0;
+    while let PacketParserResult::Some(mut packet) = next {
+        let found = Expect::of(&packet.packet)?;
+        // The compressed packet may be left out.
+        let wanted = expected
+            .find(|wanted| !(matches!(wanted, Expect::Compressed) && found != Expect::Compressed));
+        if wanted != Some(&found) {
+            return Err(OpenPgpError::Structure { found: "packets in another order" });
+        }
+        if packet.recursion_depth() != depth {
+            return Err(OpenPgpError::Structure { found: "a packet outside the compressed one" });
+        }
+        match found {
+            Expect::Compressed => depth = 1,
+            Expect::Literal => {
+                let limit = limits::PAYLOAD_BYTES as u64 + 1;
+                let read = std::io::copy(&mut (&mut packet).take(limit), &mut std::io::sink());
+                let truncated = |_| OpenPgpError::Structure { found: "a truncated text" };
+                if read.map_err(truncated)? == limit {
+                    return Err(OpenPgpError::TooLarge);
+                }
+            }
+            Expect::OnePass | Expect::Signature => {}
+        }
+        next = packet.recurse().map_err(broken)?.1;
+    }
+    if expected.next().is_some() {
+        return Err(OpenPgpError::Structure { found: "a message that ends early" });
+    }
+    Ok(())
+}
+
+/// What belongs in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expect {
+    Compressed,
+    OnePass,
+    Literal,
+    Signature,
+}
+
+impl Expect {
+    fn of(packet: &Packet) -> Result<Self, OpenPgpError> {
+        let known = [
+            (Tag::CompressedData, Self::Compressed),
+            (Tag::OnePassSig, Self::OnePass),
+            (Tag::Literal, Self::Literal),
+            (Tag::Signature, Self::Signature),
+        ];
+        // A packet that sequoia could not parse keeps its tag.
+        let found = known.into_iter().find(|(tag, _)| *tag == packet.tag());
+        match (packet, found) {
+            (Packet::Unknown(_), _) | (_, None) => {
+                Err(OpenPgpError::Structure { found: "a packet that does not belong there" })
+            }
+            (_, Some((_, expected))) => Ok(expected),
+        }
+    }
+}
+
+/// Verifies a message of the right structure.
+pub(super) fn verify(
+    text: &[u8],
+    certs: &[Cert],
+    now: SystemTime,
+) -> Result<SignedMessage, OpenPgpError> {
+    let policy = standard_policy(now);
+    let helper = Helper { certs, policy: &policy, now, finding: None };
+    let unreadable = |error: sequoia_openpgp::anyhow::Error| OpenPgpError::BadSignature {
+        reason: excerpt(&error.to_string()),
+    };
+    let mut verifier = VerifierBuilder::from_bytes(text)
+        .and_then(|builder| builder.with_policy(&policy, now, helper))
+        .map_err(unreadable)?;
+    let mut payload = Vec::new();
+    let limit = limits::PAYLOAD_BYTES as u64 + 1;
+    let read = (&mut verifier).take(limit).read_to_end(&mut payload);
+    if payload.len() > limits::PAYLOAD_BYTES {
+        return Err(OpenPgpError::TooLarge);
+    }
+    match verifier.into_helper().finding {
+        Some(Ok(signer)) if read.is_ok() => Ok(SignedMessage { payload, signer }),
+        Some(Err(fault)) => Err(fault),
+        Some(Ok(_)) | None => Err(OpenPgpError::Structure { found: "no verified signature" }),
+    }
+}
+
+/// Answers sequoia's questions and keeps the finding.
+struct Helper<'a> {
+    certs: &'a [Cert],
+    policy: &'a StandardPolicy<'a>,
+    now: SystemTime,
+    finding: Option<Result<Signer, OpenPgpError>>,
+}
+
+impl VerificationHelper for Helper<'_> {
+    fn get_certs(&mut self, ids: &[KeyHandle]) -> sequoia_openpgp::Result<Vec<Cert>> {
+        let named = |cert: &&Cert| {
+            ids.is_empty()
+                || cert.keys().any(|key| ids.iter().any(|id| id.aliases(key.key().key_handle())))
+        };
+        Ok(self.certs.iter().filter(named).cloned().collect())
+    }
+
+    fn check(&mut self, structure: MessageStructure<'_>) -> sequoia_openpgp::Result<()> {
+        let finding = self.find(structure);
+        let refused = finding.as_ref().err().map(ToString::to_string);
+        self.finding = Some(finding);
+        match refused {
+            None => Ok(()),
+            Some(text) => Err(sequoia_openpgp::anyhow::anyhow!(text)),
+        }
+    }
+}
+
+impl Helper<'_> {
+    fn find(&self, structure: MessageStructure<'_>) -> Result<Signer, OpenPgpError> {
+        let mut results: Vec<VerificationResult<'_>> = Vec::new();
+        for layer in structure {
+            match layer {
+                MessageLayer::SignatureGroup { results: found } => results.extend(found),
+                MessageLayer::Compression { .. } => {}
+                MessageLayer::Encryption { .. } => {
+                    return Err(OpenPgpError::Structure { found: "an encrypted text" });
+                }
+            }
+        }
+        let (Some(result), true) = (results.pop(), results.is_empty()) else {
+            return Err(OpenPgpError::Structure { found: "another number of signatures" });
+        };
+        let good = result.map_err(|error| self.fault(&error))?;
+        let cert = good.ka.valid_cert().cert();
+        self.still_valid(cert, &good.ka.key().key_handle())?;
+        Ok(Signer::of(cert, self.policy, self.now))
+    }
+
+    /// sequoia asks whether the key was valid when the signature was made; GnuPG, and so
+    /// containers/image, whether it is valid now.
+    fn still_valid(&self, cert: &Cert, key: &KeyHandle) -> Result<(), OpenPgpError> {
+        let fingerprint = || cert.fingerprint().to_hex();
+        let unusable = |error: sequoia_openpgp::anyhow::Error| OpenPgpError::KeyUnusable {
+            fingerprint: fingerprint(),
+            reason: excerpt(&error.to_string()),
+        };
+        let valid = cert.with_policy(self.policy, self.now).map_err(unusable)?;
+        let signing = cert
+            .keys()
+            .find(|candidate| candidate.key().key_handle() == *key)
+            .ok_or_else(|| OpenPgpError::UnknownKey { issuer: key.to_hex() })?
+            .with_policy(self.policy, self.now)
+            .map_err(unusable)?;
+        let revoked =
+            |status: RevocationStatus<'_>| !matches!(status, RevocationStatus::NotAsFarAsWeKnow);
+        if revoked(valid.revocation_status()) || revoked(signing.revocation_status()) {
+            return Err(OpenPgpError::KeyRevoked { fingerprint: fingerprint() });
+        }
+        let primary = valid.primary_key();
+        for end in
+            [primary.key_expiration_time(), signing.key_expiration_time()].into_iter().flatten()
+        {
+            if end <= self.now {
+                return Err(OpenPgpError::KeyExpired {
+                    fingerprint: fingerprint(),
+                    date: date(end),
+                });
+            }
+        }
+        valid.alive().map_err(unusable)?;
+        signing.alive().map_err(unusable)
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the enum is not ours and is not exhaustive"
+    )]
+    fn fault(&self, error: &VerificationError<'_>) -> OpenPgpError {
+        match error {
+            VerificationError::MissingKey { sig } => {
+                let issuer = sig.get_issuers().first().map(KeyHandle::to_hex);
+                OpenPgpError::UnknownKey { issuer: issuer.unwrap_or_else(|| "unnamed".to_owned()) }
+            }
+            VerificationError::UnboundKey { cert, error, .. } => OpenPgpError::KeyUnusable {
+                fingerprint: cert.fingerprint().to_hex(),
+                reason: excerpt(&error.to_string()),
+            },
+            VerificationError::BadKey { ka, error, .. } => {
+                let cert = ka.valid_cert().cert();
+                let precise = self.still_valid(cert, &ka.key().key_handle());
+                precise.err().unwrap_or_else(|| OpenPgpError::KeyUnusable {
+                    fingerprint: cert.fingerprint().to_hex(),
+                    reason: excerpt(&error.to_string()),
+                })
+            }
+            VerificationError::BadSignature { sig, error, .. } => {
+                self.out_of_time(sig).unwrap_or_else(|| OpenPgpError::BadSignature {
+                    reason: excerpt(&error.to_string()),
+                })
+            }
+            other => OpenPgpError::BadSignature { reason: excerpt(&other.to_string()) },
+        }
+    }
+
+    fn out_of_time(&self, signature: &Signature) -> Option<OpenPgpError> {
+        if let Some(end) = signature.signature_expiration_time().filter(|end| *end <= self.now) {
+            return Some(OpenPgpError::SignatureExpired { date: date(end) });
+        }
+        let made = signature.signature_creation_time()?;
+        (made > self.now + CLOCK_SKEW).then_some(OpenPgpError::FromTheFuture)
+    }
+}
+
+/// How far a signer's clock may be ahead of ours: sequoia's own tolerance.
+const CLOCK_SKEW: Duration = Duration::from_secs(30 * 60);
+
+fn date(time: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(time).to_string()
+}
