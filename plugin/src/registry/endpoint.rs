@@ -136,7 +136,7 @@ impl Endpoint {
         let mut url = self.host.root.clone();
         let root = url.path().trim_end_matches('/').to_owned();
         url.set_path(&format!("{root}/{}/{path}", self.repository.path()));
-        if !self.host.upstream {
+        if !self.host.is_at(self.repository.domain()) {
             // A mirror of several registries tells them apart by this (containerd's hosts.toml).
             url.query_pairs_mut().append_pair("ns", self.repository.domain());
         }

@@ -24,7 +24,8 @@ pub(super) struct Host {
     pub(super) headers: Vec<(String, String)>,
     /// How it is reached.
     pub(super) tls: Tls,
-    /// Whether it stands for the registry that the reference names.
+    /// Whether it is the registry that the reference names: `server` is, wherever it points; another
+    /// host is a mirror.
     pub(super) upstream: bool,
 }
 
@@ -32,6 +33,13 @@ impl Host {
     /// Whether it may be used for `capability`.
     pub(super) fn can(&self, capability: Capability) -> bool {
         self.capabilities.is_empty() || self.capabilities.contains(&capability)
+    }
+
+    /// Whether its address is the one that references to `domain` have.
+    pub(super) fn is_at(&self, domain: &str) -> bool {
+        authority(&self.root).is_some_and(|address| {
+            address == domain || (domain == "docker.io" && address == "registry-1.docker.io")
+        })
     }
 }
 
@@ -105,19 +113,22 @@ fn parse(path: &Path, text: &str, domain: &str) -> Result<Vec<Host>, HostsError>
     let server: Option<String> =
         table.remove("server").map(toml::Value::try_into).transpose().map_err(invalid)?;
 
-    let file = HostsFile { path, domain };
+    let file = HostsFile { path };
     let mut parsed = Vec::new();
     for (address, raw) in hosts {
         let raw = raw.try_into::<RawHost>().map_err(invalid)?;
         parsed.push(file.host(&address, raw)?);
     }
     let raw = table.try_into::<RawHost>().map_err(invalid)?;
-    let server = server.filter(|server| !server.is_empty());
-    parsed.push(match server {
-        Some(server) => file.host(&server, raw)?,
+    let registry = match server.filter(|server| !server.is_empty()) {
+        Some(server) => Host { upstream: true, ..file.host(&server, raw)? },
         // containerd takes nothing but the TLS settings of the root from a file without `server`.
         None => upstream(domain, file.tls(&raw)?)?,
-    });
+    };
+    for host in &mut parsed {
+        host.upstream = host.root == registry.root || host.is_at(domain);
+    }
+    parsed.push(registry);
     Ok(parsed)
 }
 
@@ -206,7 +217,6 @@ impl Default for Clients {
 /// The file that is being read, for messages and relative paths.
 struct HostsFile<'a> {
     path: &'a Path,
-    domain: &'a str,
 }
 
 impl HostsFile<'_> {
@@ -229,10 +239,7 @@ impl HostsFile<'_> {
         for (name, values) in &raw.header {
             headers.extend(values.as_slice().iter().map(|value| (name.clone(), value.clone())));
         }
-        let upstream = authority(&root).is_some_and(|found| {
-            found == self.domain || (self.domain == "docker.io" && found == "registry-1.docker.io")
-        });
-        Ok(Host { root, capabilities: raw.capabilities, headers, tls, upstream })
+        Ok(Host { root, capabilities: raw.capabilities, headers, tls, upstream: false })
     }
 
     fn tls(&self, raw: &RawHost) -> Result<Tls, HostsError> {
