@@ -1,5 +1,6 @@
 //! Reason codes. They are a contract with operators: renaming one breaks alerts.
 
+use crate::signature::openpgp::OpenPgpError;
 use crate::signature::simple::SignatureFault;
 
 /// Why the policy did not accept an image.
@@ -13,15 +14,23 @@ pub enum Code {
     IdentityMismatch,
     /// A key file cannot be read.
     KeyFileUnreadable,
+    /// The signing key is past its end.
+    KeyExpired,
+    /// The signing key was revoked.
+    KeyRevoked,
     /// A key type other than `GPGKeys`.
     KeyTypeUnsupported,
     /// The key files hold no usable key.
     KeyUnusable,
+    /// No key of the policy made the signature.
+    KeyUnknown,
     /// What was signed is not a simple-signing payload.
     PayloadInvalid,
     /// The policy says `reject`.
     PolicyReject,
-    /// The signature does not verify with any key of the policy.
+    /// The signature is past its end, or from the future.
+    SignatureExpired,
+    /// The signature does not verify.
     SignatureInvalid,
     /// There is no signature.
     SignatureMissing,
@@ -31,15 +40,19 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::BaseLayerUnsupported,
         Self::DigestMismatch,
         Self::IdentityMismatch,
         Self::KeyFileUnreadable,
+        Self::KeyExpired,
+        Self::KeyRevoked,
         Self::KeyTypeUnsupported,
+        Self::KeyUnknown,
         Self::KeyUnusable,
         Self::PayloadInvalid,
         Self::PolicyReject,
+        Self::SignatureExpired,
         Self::SignatureInvalid,
         Self::SignatureMissing,
         Self::SigstoreUnsupported,
@@ -53,10 +66,14 @@ impl Code {
             Self::DigestMismatch => "DIGEST_MISMATCH",
             Self::IdentityMismatch => "IDENTITY_MISMATCH",
             Self::KeyFileUnreadable => "KEY_FILE_UNREADABLE",
+            Self::KeyExpired => "KEY_EXPIRED",
+            Self::KeyRevoked => "KEY_REVOKED",
             Self::KeyTypeUnsupported => "KEY_TYPE_UNSUPPORTED",
+            Self::KeyUnknown => "KEY_UNKNOWN",
             Self::KeyUnusable => "KEY_UNUSABLE",
             Self::PayloadInvalid => "PAYLOAD_INVALID",
             Self::PolicyReject => "POLICY_REJECT",
+            Self::SignatureExpired => "SIGNATURE_EXPIRED",
             Self::SignatureInvalid => "SIGNATURE_INVALID",
             Self::SignatureMissing => "SIGNATURE_MISSING",
             Self::SigstoreUnsupported => "SIGSTORE_UNSUPPORTED",
@@ -67,7 +84,19 @@ impl Code {
         match fault {
             SignatureFault::Digest { .. } => Self::DigestMismatch,
             SignatureFault::Identity { .. } => Self::IdentityMismatch,
-            SignatureFault::OpenPgp(_) => Self::SignatureInvalid,
+            SignatureFault::OpenPgp(error) => match error {
+                OpenPgpError::Armored
+                | OpenPgpError::BadSignature { .. }
+                | OpenPgpError::Structure { .. }
+                | OpenPgpError::TooLarge => Self::SignatureInvalid,
+                OpenPgpError::FromTheFuture | OpenPgpError::SignatureExpired { .. } => {
+                    Self::SignatureExpired
+                }
+                OpenPgpError::KeyExpired { .. } => Self::KeyExpired,
+                OpenPgpError::KeyRevoked { .. } => Self::KeyRevoked,
+                OpenPgpError::KeyUnusable { .. } => Self::KeyUnusable,
+                OpenPgpError::UnknownKey { .. } => Self::KeyUnknown,
+            },
             SignatureFault::Payload(_) => Self::PayloadInvalid,
         }
     }
@@ -75,14 +104,15 @@ impl Code {
     /// How far a signature with this fault got: the checks in their order.
     pub(super) const fn closeness(self) -> u8 {
         match self {
-            Self::IdentityMismatch => 4,
-            Self::DigestMismatch => 3,
-            Self::PayloadInvalid => 2,
-            Self::SignatureInvalid => 1,
+            Self::IdentityMismatch => 6,
+            Self::DigestMismatch => 5,
+            Self::PayloadInvalid => 4,
+            Self::KeyExpired | Self::KeyRevoked | Self::KeyUnusable | Self::SignatureExpired => 3,
+            Self::SignatureInvalid => 2,
+            Self::KeyUnknown => 1,
             Self::BaseLayerUnsupported
             | Self::KeyFileUnreadable
             | Self::KeyTypeUnsupported
-            | Self::KeyUnusable
             | Self::PolicyReject
             | Self::SignatureMissing
             | Self::SigstoreUnsupported => 0,

@@ -27,6 +27,7 @@ fn text(error: &ManifestError) -> String {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn documents_that_are_not_one_are_refused() {
     let layer = "application/vnd.oci.image.layer.v1.tar";
     let many = (0..513).map(|_| format!(r#"{{"mediaType":"x","digest":"{B}","size":1}}"#));

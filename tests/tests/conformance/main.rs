@@ -31,27 +31,25 @@ const UNCOVERED: &[&str] = &[
     "attachment-tag",
     "fulcio-cert",
     "fulcio-issuer",
-    "keyring-import",
     "leaf-pem",
     "manifest-digest",
-    "manifest-match",
-    "manifest-parse",
-    "openpgp-verify",
     "pki-cert",
-    "policy-eval",
     "policy-load",
     "rekor-json",
     "rekor-set",
-    "requirement-eval",
-    "signature-blob",
     "signature-fetch",
     "sigstore-blob-verify",
     "sigstore-payload",
     "sigstore-signature",
-    "simple-payload",
-    "simple-signature",
     "trust-root",
 ];
+
+/// Cases in which a pull is stricter than containers/image on purpose, with the reason. One in which it
+/// is not any more fails the run.
+const DIVERGENT: &[(&str, &str)] = &[(
+    "policy-eval/digest-reference-mismatch-is-not-noticed-by-accept-anything-alone",
+    "the manifest is compared with the reference's digest before the policy is asked",
+)];
 
 /// The runners of every module.
 const KINDS: &[&[(&str, Runner)]] = &[lookaside::KINDS, names::KINDS, policy::KINDS, trust::KINDS];
@@ -125,10 +123,17 @@ impl Tally {
         };
         self.run += 1;
         let result = catch_unwind(AssertUnwindSafe(|| runner(case)));
+        let divergent = DIVERGENT.iter().find(|(name, _)| *name == case.name);
         match result {
+            Ok(Ok(())) if divergent.is_some() => self.fail(case, "is not divergent any more"),
+            Ok(Err(_)) if divergent.is_some() => self.stricter += 1,
             Ok(Ok(())) => {}
             Ok(Err(problem)) => self.fail(case, &problem),
             Err(_panic) => self.fail(case, "panicked"),
+        }
+        if case.was_left_out() {
+            self.run -= 1;
+            *self.uncovered.entry(case.kind.clone()).or_default() += 1;
         }
         self.stricter += usize::from(case.was_stricter());
     }

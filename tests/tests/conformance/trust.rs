@@ -1,6 +1,225 @@
 //! Kinds about manifests, signatures and decisions.
 
-use crate::corpus::Runner;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use pullgate_policy::decide;
+use pullgate_policy::decision::{Subject, TrustMaterial};
+use pullgate_policy::digest::{Digest, VerifiedBlob, Verifier};
+use pullgate_policy::document::Policy;
+use pullgate_policy::manifest::Document;
+use pullgate_policy::reference::PullReference;
+use pullgate_policy::signature::UntrustedSignature;
+use pullgate_policy::signature::openpgp::Keyring;
+use pullgate_policy::signature::simple::Payload;
+use serde_json::{Value, json};
+
+use crate::corpus::{Case, Runner};
 
 /// The kinds that this module runs.
-pub(crate) const KINDS: &[(&str, Runner)] = &[];
+pub(crate) const KINDS: &[(&str, Runner)] = &[
+    ("keyring-import", keyring_import),
+    ("manifest-match", manifest_match),
+    ("manifest-parse", manifest_parse),
+    ("openpgp-verify", openpgp_verify),
+    ("policy-eval", policy_eval),
+    ("requirement-eval", requirement_eval),
+    ("signature-blob", signature_blob),
+    ("simple-payload", simple_payload),
+    ("simple-signature", simple_signature),
+];
+
+fn manifest_match(case: &Case) -> Result<(), String> {
+    let manifest = case.bytes("manifest").expect("a manifest");
+    let digest = case.required_text("digest").parse::<Digest>();
+    let matches = digest.is_ok_and(|digest| Verifier::verify(&digest, &manifest).is_ok());
+    case.check(&json!({ "result": if matches { "match" } else { "no-match" } }))
+}
+
+fn manifest_parse(case: &Case) -> Result<(), String> {
+    let manifest = case.bytes("manifest").expect("a manifest");
+    let parsed = Document::parse(&manifest, case.required_text("media_type"));
+    case.check(&json!({ "result": if parsed.is_ok() { "accept" } else { "reject" } }))
+}
+
+fn keyrings(case: &Case) -> Vec<Vec<u8>> {
+    let paths = case.inputs["keyrings"].as_array().cloned().unwrap_or_default();
+    let files = paths.iter().filter_map(|path| case.read(path.as_str()?).ok());
+    files.chain(case.bytes("keyring")).collect()
+}
+
+fn keyring(case: &Case) -> Option<Keyring> {
+    Keyring::parse(keyrings(case).iter().map(Vec::as_slice)).ok()
+}
+
+fn keyring_import(case: &Case) -> Result<(), String> {
+    let mut found = keyring(case).map(|keyring| keyring.fingerprints()).unwrap_or_default();
+    if case.result() == "either" {
+        return Ok(());
+    }
+    if case.result() == "no-keys" {
+        return if found.is_empty() { Ok(()) } else { Err(format!("found {found:?}")) };
+    }
+    let optional = case.expected["optional_fingerprints"].as_array().cloned().unwrap_or_default();
+    found.retain(|fingerprint| !optional.contains(&json!(fingerprint)));
+    if found.is_empty() && case.result() != "ok" {
+        return case.check(&json!({ "result": "error" }));
+    }
+    let mut expected: Vec<String> =
+        serde_json::from_value(case.expected["fingerprints"].clone()).unwrap_or_default();
+    expected.retain(|fingerprint| !optional.contains(&json!(fingerprint)));
+    expected.sort();
+    found.sort();
+    if found == expected { Ok(()) } else { Err(format!("expected {expected:?}, found {found:?}")) }
+}
+
+fn openpgp_verify(case: &Case) -> Result<(), String> {
+    let signature = case.bytes("signature").expect("a signature");
+    let keyring = keyring(case).ok_or("no keyring")?;
+    case.check(&match keyring.verify(&signature, SystemTime::now()) {
+        Ok(message) => json!({
+            "result": "accept",
+            "primary_fingerprint": message.signer.fingerprint,
+            "content_sha256": Digest::sha256(&message.payload).hex(),
+        }),
+        Err(_) => json!({ "result": "reject" }),
+    })
+}
+
+fn signature_blob(case: &Case) -> Result<(), String> {
+    let blob = case.bytes("blob").expect("a blob");
+    case.check(&match UntrustedSignature::parse(&blob) {
+        Ok(UntrustedSignature::Simple(_)) => json!({ "result": "simple-signing" }),
+        Ok(UntrustedSignature::Sigstore { mime_type, payload, annotations }) => json!({
+            "result": "sigstore-json",
+            "media_type": mime_type,
+            "payload_sha256": Digest::sha256(&payload).hex(),
+            "annotation_keys": annotations.keys().collect::<Vec<_>>(),
+        }),
+        Err(_) => json!({ "result": "error" }),
+    })
+}
+
+fn simple_payload(case: &Case) -> Result<(), String> {
+    let payload = case.bytes("payload").expect("a payload");
+    case.check(&match Payload::parse(&payload) {
+        Ok(payload) => json!({
+            "result": "accept",
+            "digest": payload.digest().to_string(),
+            "reference": payload.reference(),
+            "creator": payload.creator(),
+            "timestamp": payload.timestamp(),
+        }),
+        Err(_) => json!({ "result": "reject" }),
+    })
+}
+
+/// One signature is accepted if a policy of this one requirement accepts the image with it alone.
+fn simple_signature(case: &Case) -> Result<(), String> {
+    if has_tag_and_digest(case) {
+        return case.leave_out();
+    }
+    let blob = case.bytes("signature").expect("a signature");
+    let policy = json!({ "default": [case.inputs["requirement"]] });
+    let verdict = judge(case, &policy, Some(vec![blob]))?;
+    let found = if verdict == "allow" { "accept" } else { "reject" };
+    if found == case.result() || case.result() == "either" {
+        return Ok(());
+    }
+    Err(format!("expected {}, found {found}", case.expected))
+}
+
+fn requirement_eval(case: &Case) -> Result<(), String> {
+    evaluate(case, &json!({ "default": [case.inputs["requirement"]] }))
+}
+
+fn policy_eval(case: &Case) -> Result<(), String> {
+    if case.inputs.get("require_signed").is_some() {
+        return case.leave_out();
+    }
+    evaluate(case, &case.inputs["policy"])
+}
+
+fn evaluate(case: &Case, policy: &Value) -> Result<(), String> {
+    if policy.to_string().contains("sigstoreSigned") || has_tag_and_digest(case) {
+        return case.leave_out();
+    }
+    let verdict = judge(case, policy, None)?;
+    case.check(&json!({ "result": verdict }))
+}
+
+/// containers/image refuses a tag beside a digest, CRI-O and containerd drop the tag, and so do we: the
+/// rows about such references say nothing of what a pull decides.
+fn has_tag_and_digest(case: &Case) -> bool {
+    let reference = PullReference::parse(case.required_text("image_ref"));
+    reference.is_ok_and(|reference| reference.dropped_tag().is_some())
+}
+
+/// Decides about the image of a case as a pull does: the manifest has the digest of the reference, its
+/// signatures are read in order, and whatever cannot be read denies.
+fn judge(
+    case: &Case,
+    policy: &Value,
+    signatures: Option<Vec<Vec<u8>>>,
+) -> Result<&'static str, String> {
+    let Ok(policy) = Policy::parse(policy.to_string().as_bytes()) else { return Ok("parse-error") };
+    let Ok(reference) = PullReference::parse(case.required_text("image_ref")) else {
+        return Ok("reference-error");
+    };
+    let Some(manifest) = manifest(case, &reference) else { return Ok("deny") };
+    let stored = signatures.map_or_else(|| stored_signatures(case), Ok);
+    let parsed: Option<Vec<_>> = stored
+        .ok()
+        .and_then(|blobs| blobs.iter().map(|blob| UntrustedSignature::parse(blob).ok()).collect());
+    let applicable = policy.applicable(&reference);
+    let Some(signatures) = parsed else {
+        if applicable.requirements.needs_signatures() {
+            return Ok("deny");
+        }
+        return Err("signatures that cannot be read, and a policy that does not look".to_owned());
+    };
+    let material: TrustMaterial = applicable
+        .requirements
+        .files()
+        .into_iter()
+        .map(|path| {
+            let content = case.read(&path.display().to_string());
+            (PathBuf::from(path), content.map_err(|error| error.to_string()))
+        })
+        .collect::<BTreeMap<_, _>>();
+    let subject = Subject {
+        reference: &reference,
+        manifest: &manifest,
+        signatures: &signatures,
+        searched: &[],
+    };
+    let decision = decide(applicable, subject, &material, SystemTime::now());
+    Ok(if decision.verdict.is_ok() { "allow" } else { "deny" })
+}
+
+fn prefix(case: &Case) -> String {
+    let child = case.text("instance_digest").and_then(|digest| digest.split_once(':'));
+    let child = child.map(|(_, hex)| format!("{hex}.")).unwrap_or_default();
+    format!("{}/{child}", case.required_text("image_dir"))
+}
+
+fn manifest(case: &Case, reference: &PullReference) -> Option<VerifiedBlob> {
+    let top = case.read(&format!("{}/manifest.json", case.required_text("image_dir"))).ok()?;
+    let found = Digest::sha256(&top);
+    let proof = Verifier::verify(reference.reference().digest().unwrap_or(&found), &top).ok()?;
+    let Some(child) = case.text("instance_digest") else { return Some(proof) };
+    let body = case.read(&format!("{}manifest.json", prefix(case))).ok()?;
+    Verifier::verify(&child.parse().ok()?, &body).ok()
+}
+
+fn stored_signatures(case: &Case) -> std::io::Result<Vec<Vec<u8>>> {
+    let mut blobs = Vec::new();
+    loop {
+        match case.read(&format!("{}signature-{}", prefix(case), blobs.len() + 1)) {
+            Ok(blob) => blobs.push(blob),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(blobs),
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Signed messages. sequoia's own verifier takes more than one signature, armour and old keys; the
 //! checks here take exactly what containers/image takes with GnuPG, and nothing else.
 
+use std::cell::RefCell;
 use std::io::Read as _;
 use std::time::{Duration, SystemTime};
 
@@ -100,23 +101,24 @@ pub(super) fn verify(
     now: SystemTime,
 ) -> Result<SignedMessage, OpenPgpError> {
     let policy = standard_policy(now);
-    let helper = Helper { certs, policy: &policy, now, finding: None };
-    let unreadable = |error: sequoia_openpgp::anyhow::Error| OpenPgpError::BadSignature {
-        reason: excerpt(&error.to_string()),
-    };
-    let mut verifier = VerifierBuilder::from_bytes(text)
+    let finding = RefCell::new(None);
+    let helper = Helper { certs, policy: &policy, now, finding: &finding };
+    let payload = VerifierBuilder::from_bytes(text)
         .and_then(|builder| builder.with_policy(&policy, now, helper))
-        .map_err(unreadable)?;
-    let mut payload = Vec::new();
-    let limit = limits::PAYLOAD_BYTES as u64 + 1;
-    let read = (&mut verifier).take(limit).read_to_end(&mut payload);
-    if payload.len() > limits::PAYLOAD_BYTES {
-        return Err(OpenPgpError::TooLarge);
-    }
-    match verifier.into_helper().finding {
-        Some(Ok(signer)) if read.is_ok() => Ok(SignedMessage { payload, signer }),
-        Some(Err(fault)) => Err(fault),
-        Some(Ok(_)) | None => Err(OpenPgpError::Structure { found: "no verified signature" }),
+        .and_then(|verifier| {
+            let mut payload = Vec::new();
+            verifier.take(limits::PAYLOAD_BYTES as u64 + 1).read_to_end(&mut payload)?;
+            Ok(payload)
+        });
+    // What was found precedes what sequoia makes of it: it wraps our own words.
+    match (finding.into_inner(), payload) {
+        (Some(Err(fault)), _) => Err(fault),
+        (_, Err(error)) => Err(OpenPgpError::BadSignature { reason: excerpt(&error.to_string()) }),
+        (Some(Ok(_)), Ok(payload)) if payload.len() > limits::PAYLOAD_BYTES => {
+            Err(OpenPgpError::TooLarge)
+        }
+        (Some(Ok(signer)), Ok(payload)) => Ok(SignedMessage { payload, signer }),
+        (None, Ok(_)) => Err(OpenPgpError::Structure { found: "no signature" }),
     }
 }
 
@@ -125,7 +127,7 @@ struct Helper<'a> {
     certs: &'a [Cert],
     policy: &'a StandardPolicy<'a>,
     now: SystemTime,
-    finding: Option<Result<Signer, OpenPgpError>>,
+    finding: &'a RefCell<Option<Result<Signer, OpenPgpError>>>,
 }
 
 impl VerificationHelper for Helper<'_> {
@@ -140,7 +142,7 @@ impl VerificationHelper for Helper<'_> {
     fn check(&mut self, structure: MessageStructure<'_>) -> sequoia_openpgp::Result<()> {
         let finding = self.find(structure);
         let refused = finding.as_ref().err().map(ToString::to_string);
-        self.finding = Some(finding);
+        self.finding.replace(Some(finding));
         match refused {
             None => Ok(()),
             Some(text) => Err(sequoia_openpgp::anyhow::anyhow!(text)),
