@@ -200,7 +200,7 @@ mod tests {
     use super::{Attempt, Signer};
     use crate::audit::message_id;
     use crate::pull::{Pod, PullRequest};
-    use crate::registry::{AuthConfig, Credentials};
+    use crate::registry::AuthConfig;
 
     #[test]
     fn each_outcome_is_one_record() {
@@ -266,11 +266,11 @@ mod tests {
     fn begun() -> Attempt {
         Attempt::begin(&PullRequest {
             image: "registry.example/app:1".to_owned(),
-            credentials: Credentials::new(AuthConfig {
+            auth: AuthConfig {
                 username: "secret".to_owned(),
                 password: "secret".to_owned(),
                 ..AuthConfig::default()
-            }),
+            },
             pod: Pod { namespace: "space".into(), name: "pod".into(), uid: "uid".into() },
             runtime_handler: None,
         })

@@ -71,24 +71,25 @@ impl Transfer {
                 Ok(None) => return Ok(None),
                 // All bytes are there; how the connection ended does not matter.
                 Err(_) if self.offset >= self.size => return Ok(None),
-                Err(failure) => self.broken(failure)?,
+                Err(failure) => self.broken(&failure)?,
             }
         }
     }
 
-    fn broken(&mut self, failure: Failure) -> Result<(), RegistryError> {
+    fn broken(&mut self, failure: &Failure) -> Result<(), RegistryError> {
         self.breaks += 1;
         let endpoint = self.current.take().map(|current| current.endpoint).unwrap_or_default();
-        tracing::debug!(blob = self.what, endpoint, offset = self.offset, %failure, "transfer broke off");
-        let fatal = match failure {
-            Failure::NoProgress => Failure::NoProgress,
-            _ if self.breaks > RESUMES => Failure::Broken,
-            _ => return Ok(()),
+        let (blob, offset) = (&self.what, self.offset);
+        tracing::debug!(blob, endpoint, offset, %failure, "the transfer broke off");
+        let fatal = if matches!(failure, Failure::NoProgress) {
+            Failure::NoProgress
+        } else if self.breaks > RESUMES {
+            Failure::Broken
+        } else {
+            return Ok(());
         };
-        Err(RegistryError::Endpoints {
-            what: self.what.clone(),
-            failures: Failures(vec![(endpoint, fatal)]),
-        })
+        let failures = Failures(vec![(endpoint, fatal)]);
+        Err(RegistryError::Endpoints { what: self.what.clone(), failures })
     }
 
     async fn reopen(&mut self) -> Result<(), RegistryError> {

@@ -261,7 +261,7 @@ impl HostsFile<'_> {
         }
         if let Some(text) = &raw.dial_timeout {
             let timeout: Duration = humantime::parse_duration(text)
-                .map_err(|_| self.value("dial_timeout", "a duration such as 5s"))?;
+                .map_err(|_not_one| self.value("dial_timeout", "a duration such as 5s"))?;
             tls.dial_timeout = Some(timeout);
         }
         Ok(tls)

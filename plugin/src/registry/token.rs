@@ -211,7 +211,9 @@ fn is_inside(url: &Url) -> bool {
     let address: IpAddr = match url.host() {
         Some(UrlHost::Domain(name)) => return name == "localhost" || name.ends_with(".localhost"),
         Some(UrlHost::Ipv4(address)) => address.into(),
-        Some(UrlHost::Ipv6(address)) => address.to_ipv4_mapped().map_or(address.into(), IpAddr::V4),
+        Some(UrlHost::Ipv6(address)) => {
+            address.to_ipv4_mapped().map_or_else(|| address.into(), IpAddr::V4)
+        }
         None => return false,
     };
     match address {
