@@ -17,6 +17,7 @@
 pub mod broken;
 pub mod containerd;
 pub mod cri;
+pub mod dump;
 pub mod hosts;
 pub mod image;
 pub mod place;

@@ -54,6 +54,33 @@ pub async fn unpack(
     extraction.label(blob).await
 }
 
+/// Whether a snapshot is there. Only an answer about one that the lease keeps stays true.
+///
+/// # Errors
+/// [`HandoffError`] if containerd refuses to tell.
+pub async fn exists(
+    lease: &Lease,
+    snapshotter: &str,
+    chain_id: &Digest,
+) -> Result<bool, HandoffError> {
+    match stat(lease, snapshotter, chain_id).await {
+        Ok(()) => Ok(true),
+        Err(status) if status.code() == Code::NotFound => Ok(false),
+        Err(status) => Err(HandoffError::from_status("snapshots.Stat", status)),
+    }
+}
+
+async fn stat(lease: &Lease, snapshotter: &str, chain_id: &Digest) -> Result<(), Status> {
+    let (snapshotter, key) = (snapshotter.to_owned(), chain_id.to_string());
+    let message = StatSnapshotRequest { snapshotter, key };
+    snapshots(lease).stat(lease.request(message)).await.map(drop)
+}
+
+fn snapshots(lease: &Lease) -> SnapshotsClient<tonic::transport::Channel> {
+    SnapshotsClient::new(lease.containerd().channel.clone())
+        .max_decoding_message_size(MESSAGE_BYTES)
+}
+
 /// One layer on its way to a snapshot.
 struct Extraction<'a> {
     lease: &'a Lease,
@@ -73,7 +100,7 @@ impl Extraction<'_> {
             parent: self.layer.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
             labels: self.labels(),
         };
-        match self.snapshots().prepare(self.lease.request(message)).await {
+        match snapshots(self.lease).prepare(self.lease.request(message)).await {
             Ok(answer) => Ok(Some(answer.into_inner().mounts)),
             Err(status) if status.code() == Code::AlreadyExists => {
                 self.stat().await.map_err(|status| self.missing(CALL, status))?;
@@ -84,11 +111,7 @@ impl Extraction<'_> {
     }
 
     async fn stat(&self) -> Result<(), Status> {
-        let message = StatSnapshotRequest {
-            snapshotter: self.snapshotter.to_owned(),
-            key: self.layer.chain_id.to_string(),
-        };
-        self.snapshots().stat(self.lease.request(message)).await.map(drop)
+        stat(self.lease, self.snapshotter, &self.layer.chain_id).await
     }
 
     fn missing(&self, call: &'static str, status: Status) -> HandoffError {
@@ -125,7 +148,7 @@ impl Extraction<'_> {
             key: self.key.clone(),
             labels: self.labels(),
         };
-        match self.snapshots().commit(self.lease.request(message)).await {
+        match snapshots(self.lease).commit(self.lease.request(message)).await {
             Ok(_) => Ok(()),
             // Another pull was faster with the same layer.
             Err(status) if status.code() == Code::AlreadyExists => {
@@ -141,7 +164,7 @@ impl Extraction<'_> {
             snapshotter: self.snapshotter.to_owned(),
             key: self.key.clone(),
         };
-        if let Err(status) = self.snapshots().remove(self.lease.request(message)).await {
+        if let Err(status) = snapshots(self.lease).remove(self.lease.request(message)).await {
             tracing::debug!(%status, "a snapshot is left to the garbage collector");
         }
     }
@@ -153,11 +176,6 @@ impl Extraction<'_> {
 
     fn labels(&self) -> HashMap<String, String> {
         HashMap::from([(SNAPSHOT_REF.to_owned(), self.layer.chain_id.to_string())])
-    }
-
-    fn snapshots(&self) -> SnapshotsClient<tonic::transport::Channel> {
-        SnapshotsClient::new(self.lease.containerd().channel.clone())
-            .max_decoding_message_size(MESSAGE_BYTES)
     }
 }
 

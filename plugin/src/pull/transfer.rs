@@ -146,8 +146,11 @@ impl<'a> Transfer<'a> {
         Ok(content::ingest(&self.lease, kind, &part.descriptor, labels, open).await?)
     }
 
-    /// Fetches layers side by side and unpacks each as soon as those below it are unpacked.
+    /// Fetches layers side by side and unpacks each as soon as those below it are unpacked. Those that
+    /// are unpacked already are not fetched, as in containerd's own pull: a chain ID stands for the
+    /// very diffIDs that the verified configuration names.
     async fn layers(&self, layers: &[Layer], source: &Labels) -> Result<(), PullError> {
+        let layers = layers.split_at(self.unpacked(layers).await?).1;
         let (fetched, mut waiting) = mpsc::unbounded_channel();
         let fetches: Vec<_> =
             layers.iter().map(|layer| self.fetch(&layer.descriptor, source)).collect();
@@ -167,6 +170,16 @@ impl<'a> Transfer<'a> {
             Ok::<_, PullError>(())
         };
         tokio::try_join!(fetch, unpack).map(drop)
+    }
+
+    /// How many of the lowest layers are unpacked already.
+    async fn unpacked(&self, layers: &[Layer]) -> Result<usize, HandoffError> {
+        for (position, layer) in layers.iter().enumerate() {
+            if !snapshot::exists(&self.lease, &self.snapshotter, &layer.chain_id).await? {
+                return Ok(position);
+            }
+        }
+        Ok(layers.len())
     }
 
     async fn fetch(&self, blob: &Descriptor, source: &Labels) -> Result<Committed, PullError> {
