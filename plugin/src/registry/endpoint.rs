@@ -62,7 +62,7 @@ impl Endpoint {
         self.host.root.as_str().trim_end_matches('/').to_owned()
     }
 
-    /// The repository at this endpoint, by which registries.d is looked up. A mirror counts by its own
+    /// The reference at this endpoint, by which registries.d is looked up. A mirror counts by its own
     /// name (policy-semantics.md 2.5 and 5).
     pub(super) fn physical(&self) -> Result<Reference, Failure> {
         if self.host.upstream {
@@ -72,8 +72,9 @@ impl Endpoint {
         let path = root.path().trim_end_matches('/');
         let prefix = path.strip_suffix("/v2").unwrap_or(path);
         let prefix = prefix.strip_prefix("/v2").unwrap_or(prefix);
-        let name =
-            format!("{}{prefix}/{}", authority(root).unwrap_or_default(), self.repository.path());
+        let full = self.repository.to_string();
+        let rest = full.strip_prefix(self.repository.domain()).unwrap_or_default();
+        let name = format!("{}{prefix}{rest}", authority(root).unwrap_or_default());
         Reference::parse(&name).map_err(Failure::Physical)
     }
 

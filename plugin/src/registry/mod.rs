@@ -271,7 +271,7 @@ pub struct Resolved {
     pub blob: VerifiedBlob,
     /// The `Content-Type` of the answer, without parameters.
     pub media_type: String,
-    /// The repository at the endpoint that answered: registries.d is looked up by it.
+    /// The reference at the endpoint that answered: registries.d is looked up by it.
     pub physical: Reference,
 }
 

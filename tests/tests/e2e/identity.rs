@@ -93,7 +93,7 @@ fn publish(scene: &Scene) -> Vec<Case> {
         Case {
             title: "tag moved",
             pulls: vec![
-                ("moving:v1".to_owned(), Some(before.manifest.digest.clone())),
+                ("moving:v1".to_owned(), Some(before.manifest.digest)),
                 ("moving:v1".to_owned(), Some(after.manifest.digest)),
             ],
         },

@@ -1,10 +1,5 @@
 //! The product against real containerds and registries: what it leaves behind, and what it refuses.
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a panic fails the test"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a panic fails the test")]
 
 mod broken;
 mod identity;
