@@ -198,3 +198,6 @@ pub enum TrustError {
         path: PathBuf,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,13 +98,13 @@ impl HandoffError {
         if status.message().contains("no space left on device") {
             return Self::DiskFull { call };
         }
-        // tonic reports its own deadline as `Cancelled` with a cause.
-        let own_deadline = status.code() == Code::Cancelled && status.source().is_some();
-        if status.code() == Code::DeadlineExceeded || own_deadline {
+        // A status with a cause was made on this side: tonic's own deadline, or a broken connection.
+        let ours = status.source().is_some();
+        if status.code() == Code::DeadlineExceeded || (ours && status.code() == Code::Cancelled) {
             return Self::Timeout { call };
         }
         let status = Box::new(status);
-        if status.code() == Code::Unavailable {
+        if ours || status.code() == Code::Unavailable {
             return Self::Unavailable { call, status };
         }
         Self::Refused { call, status }
@@ -114,4 +114,31 @@ impl HandoffError {
 /// Names the call in an error.
 pub(super) fn of(call: &'static str) -> impl FnOnce(Status) -> HandoffError {
     move |status| HandoffError::from_status(call, status)
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::{Code, Status};
+
+    use super::HandoffError;
+
+    #[test]
+    fn a_status_becomes_its_cause() {
+        let broken = || Status::from_error(Box::new(std::io::Error::other("connection reset")));
+        for (status, expected) in [
+            (Status::unavailable("gone"), "containerd is not reachable (x)"),
+            (broken(), "containerd is not reachable (x)"),
+            (Status::deadline_exceeded("late"), "containerd did not answer x in time"),
+            (
+                Status::unknown("write /a: no space left on device"),
+                "no space left on containerd's disk (x)",
+            ),
+            (
+                Status::new(Code::FailedPrecondition, "odd"),
+                "containerd refused x: odd (FailedPrecondition)",
+            ),
+        ] {
+            assert_eq!(HandoffError::from_status("x", status).to_string(), expected);
+        }
+    }
 }

@@ -108,6 +108,25 @@ async fn a_containerd_that_was_away_is_found_again() {
 }
 
 #[tokio::test]
+async fn a_containerd_that_is_killed_in_mid_pull_is_named() {
+    let mut scene = Scene::open(Version::V1_6).await;
+    sample::five(pullgate_tests::image::Compression::Plain).store(&scene.registry, "killed", "v1");
+    let cri = scene.gate.cri().await;
+    let pull = tokio::spawn(async move { cri.pull("registry.example/killed:v1").await });
+    scene
+        .wait_until("a layer is on its way", async || {
+            scene.registry.requests().iter().any(|request| request.contains("/killed/blobs/"))
+        })
+        .await;
+    scene.containerd.kill();
+    let answer = pull.await.expect("the client does not panic");
+    scene.containerd.start_again().await;
+    let reason = (Code::Unavailable, "containerd is not reachable", "CONTAINERD_FAILED");
+    check(&scene, "killed:v1", answer, reason);
+    scene.pull("killed:v1").await.expect("the next pull to succeed");
+}
+
+#[tokio::test]
 async fn a_client_that_goes_away_leaves_nothing() {
     let scene = Scene::open(Version::V1_6).await;
     let image = sample::five(pullgate_tests::image::Compression::Plain);

@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a panic fails the test")]
 
 mod authentication;
+mod evidence;
 mod hosts;
 mod resolving;
 mod transfers;

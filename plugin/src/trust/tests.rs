@@ -1,0 +1,131 @@
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use nix::sys::stat::Mode;
+use pullgate_policy::document::Policy;
+use tempfile::TempDir;
+
+use super::{FileError, Settings, Snapshot, Trust, TrustError};
+use crate::audit::chain;
+
+const ACCEPT: &str = r#"{"default":[{"type":"insecureAcceptAnything"}]}"#;
+
+fn trust(directory: &Path, keep_last_good: bool) -> Trust {
+    Trust::new(Settings {
+        policy: Some(directory.join("policy.json")),
+        registries_d: Some(directory.join("registries.d")),
+        keep_last_good,
+    })
+}
+
+fn written(text: &str) -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    write(&directory.path().join("policy.json"), text);
+    directory
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+}
+
+fn refusal(directory: &Path) -> String {
+    chain(&trust(directory, false).snapshot().unwrap_err())
+}
+
+#[test]
+fn files_that_others_may_have_written_are_refused() {
+    let directory = written(ACCEPT);
+    let path = directory.path().join("policy.json");
+    for (mode, refused) in [(0o600, false), (0o644, false), (0o664, true), (0o646, true)] {
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        let error = trust(directory.path(), false).snapshot().err();
+        let writable = matches!(error, Some(TrustError::File(FileError::Writable { .. })));
+        assert_eq!(writable, refused, "{mode:o}: {error:?}");
+    }
+    if nix::unistd::geteuid().is_root() {
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        nix::unistd::chown(&path, Some(nix::unistd::Uid::from_raw(12345)), None).unwrap();
+        assert!(refusal(directory.path()).contains("belongs to uid 12345"));
+    }
+}
+
+#[test]
+fn what_is_no_small_regular_file_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("policy.json");
+    assert!(refusal(directory.path()).contains("cannot read"));
+
+    fs::create_dir(&path).unwrap();
+    assert!(refusal(directory.path()).contains("is not a regular file"));
+    fs::remove_dir(&path).unwrap();
+
+    nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    assert!(refusal(directory.path()).contains("is not a regular file"));
+    fs::remove_file(&path).unwrap();
+
+    write(&path, &" ".repeat((4 << 20) + 1));
+    assert!(refusal(directory.path()).contains("is larger than 4194304 bytes"));
+}
+
+#[test]
+fn an_error_names_the_file_and_the_place() {
+    let directory = written(r#"{"default":[{"type":"signedby"}]}"#);
+    let found = refusal(directory.path());
+    assert!(found.contains("policy.json") && found.contains("signedby"), "{found}");
+
+    let relative = r#"{"default":[{"type":"signedBy","keyType":"GPGKeys","keyPath":"a/key.gpg"}]}"#;
+    write(&directory.path().join("policy.json"), relative);
+    assert!(refusal(directory.path()).contains("the path `a/key.gpg` is relative"));
+
+    write(&directory.path().join("policy.json"), ACCEPT);
+    write(&directory.path().join("registries.d/a.yaml"), "docker: [");
+    assert!(refusal(directory.path()).contains("registries.d/a.yaml"));
+}
+
+#[test]
+fn registries_d_takes_yaml_files_and_skips_dangling_links() {
+    let directory = written(ACCEPT);
+    let folder = directory.path().join("registries.d");
+    write(&folder.join("b.yaml"), "default-docker:\n  lookaside: file:///b\n");
+    write(&folder.join("c.txt"), "default-docker: {lookaside: file:///c}\n");
+    fs::create_dir(folder.join("d.yaml")).unwrap();
+    symlink("/nowhere", folder.join("e.yaml")).unwrap();
+    let snapshot = trust(directory.path(), false).snapshot().unwrap();
+    let section = snapshot.lookaside().default_docker().unwrap();
+    assert!(format!("{section:?}").contains("file:///b"), "{section:?}");
+}
+
+#[test]
+fn a_change_is_seen_and_the_last_good_one_kept_only_if_asked_for() {
+    for keep in [false, true] {
+        let directory = written(ACCEPT);
+        let path = directory.path().join("policy.json");
+        let trust = trust(directory.path(), keep);
+        let first = trust.snapshot().unwrap();
+        assert_eq!(*trust.snapshot().unwrap(), *first);
+
+        write(&path, r#"{"default":[{"type":"reject"}]}"#);
+        let second = trust.snapshot().unwrap();
+        assert_ne!(second.fingerprint(), first.fingerprint());
+
+        write(&path, "{");
+        let third = trust.snapshot();
+        assert_eq!(third.is_ok(), keep, "{third:?}");
+        if let Ok(third) = third {
+            assert_eq!(third.fingerprint(), second.fingerprint());
+        }
+    }
+}
+
+#[test]
+fn an_unreadable_key_file_carries_its_reason() {
+    let text =
+        r#"{"default":[{"type":"signedBy","keyType":"GPGKeys","keyPath":"/nowhere/k.gpg"}]}"#;
+    let policy = Policy::parse(text.as_bytes()).unwrap();
+    let material = Snapshot::material(policy.default_requirements());
+    let content = material.get(Path::new("/nowhere/k.gpg")).unwrap();
+    assert!(content.as_ref().unwrap_err().contains("cannot read /nowhere/k.gpg"));
+}
