@@ -1,6 +1,81 @@
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
-use super::Code;
+use super::{Basis, Code, Decision, Outcome, Subject, TrustMaterial, decide};
+use crate::digest::{Digest, Verifier};
+use crate::document::Policy;
+use crate::reference::PullReference;
+use crate::signature::UntrustedSignature;
+
+fn decided(
+    requirements: &str,
+    signatures: &[UntrustedSignature],
+    material: &TrustMaterial,
+) -> Decision {
+    let policy = Policy::parse(format!(r#"{{"default":[{requirements}]}}"#).as_bytes()).unwrap();
+    let reference = PullReference::parse("registry.example/app:1").unwrap();
+    let manifest = Verifier::verify(&Digest::sha256(b"manifest"), b"manifest").unwrap();
+    let searched = ["https://sigs.example/app/signature-1".to_owned()];
+    let subject =
+        Subject { reference: &reference, manifest: &manifest, signatures, searched: &searched };
+    decide(policy.applicable(&reference), subject, material, SystemTime::UNIX_EPOCH)
+}
+
+const ACCEPT: &str = r#"{"type":"insecureAcceptAnything"}"#;
+const REJECT: &str = r#"{"type":"reject"}"#;
+const SIGNED: &str = r#"{"type":"signedBy","keyType":"GPGKeys","keyPath":"/k.gpg"}"#;
+
+fn key(content: Result<&[u8], &str>) -> TrustMaterial {
+    let content = content.map(<[u8]>::to_vec).map_err(str::to_owned);
+    [("/k.gpg".into(), content)].into()
+}
+
+fn real_key() -> TrustMaterial {
+    key(Ok(include_bytes!("../../../tests/conformance/data/keyrings/own/ed25519-key.pgp")))
+}
+
+#[test]
+fn every_requirement_must_accept() {
+    let garbage = UntrustedSignature::Simple(b"\xa3garbage".to_vec());
+    let sigstore = UntrustedSignature::Sigstore {
+        mime_type: String::new(),
+        payload: Vec::new(),
+        annotations: [].into(),
+    };
+    let both = format!("{ACCEPT},{REJECT}");
+    let base = r#"{"type":"signedBaseLayer","baseLayerIdentity":{"type":"matchExact"}}"#;
+    let cosign = r#"{"type":"sigstoreSigned","keyPath":"/k.pub"}"#;
+    let x509 = SIGNED.replace("GPGKeys", "X509Certificates");
+    for (requirements, signatures, material, expected, words) in [
+        (REJECT, &[][..], key(Ok(b"")), Code::PolicyReject, "`reject`"),
+        (&both, &[], key(Ok(b"")), Code::PolicyReject, "`reject`"),
+        (base, &[], key(Ok(b"")), Code::BaseLayerUnsupported, "signedBaseLayer"),
+        (cosign, &[], key(Ok(b"")), Code::SigstoreUnsupported, "sigstoreSigned"),
+        (&x509, &[], key(Ok(b"")), Code::KeyTypeUnsupported, "X509Certificates"),
+        (SIGNED, &[], key(Err("cannot read /k.gpg")), Code::KeyFileUnreadable, "/k.gpg"),
+        (SIGNED, &[], TrustMaterial::new(), Code::KeyFileUnreadable, "/k.gpg was not read"),
+        (SIGNED, &[], key(Ok(b"")), Code::KeyUnusable, "No public keys imported"),
+        (SIGNED, &[], key(Ok(b"........KBXf")), Code::KeyUnusable, "gpg --export"),
+        (SIGNED, &[], real_key(), Code::SignatureMissing, "searched https://sigs.example/"),
+        (SIGNED, &[sigstore], real_key(), Code::SignatureMissing, "no signature exists"),
+        (SIGNED, &[garbage], real_key(), Code::SignatureInvalid, "signature 1: "),
+    ] {
+        let decision = decided(requirements, signatures, &material);
+        let rejection = decision.verdict.unwrap_err();
+        assert_eq!(rejection.code(), expected, "{requirements}: {rejection}");
+        assert!(rejection.message().contains(words), "{requirements}: {rejection}");
+        let last = decision.trace.verdicts.last().unwrap();
+        assert_eq!(last.outcome, Outcome::Refused(rejection), "{requirements}");
+    }
+}
+
+#[test]
+fn an_image_that_nobody_vouches_for_is_called_so() {
+    let admission = decided(ACCEPT, &[], &TrustMaterial::new()).verdict.unwrap();
+    assert_eq!(*admission.basis(), Basis::Unverified);
+    assert_eq!(admission.reference().to_string(), "registry.example/app:1");
+    assert_eq!(*admission.manifest(), Digest::sha256(b"manifest"));
+}
 
 #[test]
 fn codes_are_unique_and_shout() {

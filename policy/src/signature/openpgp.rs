@@ -51,3 +51,6 @@ fn standard_policy(now: SystemTime) -> StandardPolicy<'static> {
     policy.accept_hash_property(HashAlgorithm::SHA1, HashAlgoSecurity::SecondPreImageResistance);
     policy
 }
+
+#[cfg(test)]
+mod tests;
