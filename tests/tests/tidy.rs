@@ -1,5 +1,4 @@
 //! Lists that must agree with each other.
-#![expect(clippy::expect_used, reason = "a panic fails the test")]
 
 use std::path::Path;
 
