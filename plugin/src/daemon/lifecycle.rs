@@ -77,9 +77,9 @@ impl Daemon {
         let mut watchdog = notify::watchdog().map(tokio::time::interval);
         loop {
             tokio::select! {
-                version = next(&mut probe) => {
+                node = next(&mut probe) => {
                     probe = None;
-                    startup::record(&self.config, policy, version.as_deref());
+                    startup::record(&self.config, policy, node.as_ref());
                     notify::tell(&[NotifyState::Ready]);
                 }
                 () = tick(&mut watchdog) => notify::tell(&[NotifyState::Watchdog]),

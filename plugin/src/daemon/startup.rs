@@ -1,7 +1,10 @@
 //! What the daemon says about itself when it starts.
 
+use pullgate_policy::digest::sha256_instructions;
+
 use crate::audit::{chain, message_id, printable};
 use crate::config::Config;
+use crate::containerd::node::Node;
 use crate::trust::{Settings, Trust};
 
 /// The policy that was in force at the start.
@@ -28,15 +31,16 @@ pub(super) fn policy(config: &Config) -> Policy {
 }
 
 /// Records the start, once containerd answered or was waited for in vain.
-pub(super) fn record(config: &Config, policy: &Policy, containerd: Option<&str>) {
+pub(super) fn record(config: &Config, policy: &Policy, containerd: Option<&Node>) {
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     tracing::info!(
         MESSAGE_ID = message_id::STARTED,
         VERSION,
-        SHA256_BACKEND = sha256_backend(),
+        SHA256_BACKEND = sha256_instructions(),
         POLICY_FILE = policy.file,
         POLICY_HASH = policy.hash,
-        CONTAINERD_VERSION = containerd,
+        CONTAINERD_VERSION = containerd.map(|node| &*node.version),
+        SNAPSHOTTER = containerd.map(|node| &*node.snapshotter),
         SOCKET = %config.socket.display(),
         "pullgated {VERSION} is ready",
     );
@@ -49,20 +53,4 @@ pub(super) fn settings(config: &Config) -> Settings {
         registries_d: config.policy.registries_d.clone(),
         keep_last_good: config.policy.keep_last_good,
     }
-}
-
-/// Which instructions the `sha2` crate takes on this processor: it looks for the same ones.
-fn sha256_backend() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("sha")
-        && std::arch::is_x86_feature_detected!("ssse3")
-        && std::arch::is_x86_feature_detected!("sse4.1")
-    {
-        return "x86 SHA-NI";
-    }
-    #[cfg(target_arch = "aarch64")]
-    if std::arch::is_aarch64_feature_detected!("sha2") {
-        return "ARMv8 SHA2";
-    }
-    "portable"
 }
