@@ -38,8 +38,8 @@ async fn main() {
     hosts.point("registry.example", &registry);
     sample::five(Compression::Gzip).store(&registry, "five", "v1");
     sample::big(Compression::Gzip).store(&registry, "big", "v1");
-    for version in Version::available() {
-        for helpers_in_path in [false, true] {
+    for helpers_in_path in [false, true] {
+        for version in Version::available() {
             let hosts = Some(hosts.path().to_owned());
             let settings =
                 containerd::Settings { hosts, helpers_in_path, ..containerd::Settings::default() };
