@@ -88,7 +88,14 @@ async fn the_start_is_recorded() {
     let _fake = Fake::start(&node.path("containerd.sock"), as_containerd);
     let process = node.start().await;
     let log = process.log();
-    for field in ["MESSAGE_ID=", "SHA256_BACKEND=\"", "CONTAINERD_VERSION=\"fake\"", "VERSION=\""] {
+    let fields = [
+        "MESSAGE_ID=",
+        "SHA256_BACKEND=\"",
+        "CONTAINERD_VERSION=\"fake\"",
+        "SNAPSHOTTER=\"overlayfs\"",
+        "VERSION=\"",
+    ];
+    for field in fields {
         assert!(log.contains(field), "no {field} in {log}");
     }
     assert!(!log.contains('\u{1b}'), "no colours in a file: {log}");

@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use prost::Message;
 use pullgate::cri::{Door, Pull, Server, Upstream, serve};
-use pullgate_proto::VersionResponse;
+use pullgate_proto::{FilesystemIdentifier, FilesystemUsage, ImageFsInfoResponse, VersionResponse};
 use pullgate_tests::place;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
@@ -155,8 +155,20 @@ pub(crate) fn trailers(code: &str) -> HeaderMap {
 
 /// What containerd answers the daemon when it starts, and an empty message to everything else.
 pub(crate) async fn as_containerd(call: Call) -> Result<Reply, h2::Error> {
-    let version = VersionResponse { runtime_version: "fake".to_owned(), ..Default::default() };
-    let message = if call.uri.ends_with("/Version") { version.encode_to_vec() } else { Vec::new() };
+    let message = match call.uri.rsplit('/').next() {
+        Some("Version") => {
+            VersionResponse { runtime_version: "fake".to_owned(), ..Default::default() }
+                .encode_to_vec()
+        }
+        Some("ImageFsInfo") => {
+            let mountpoint =
+                "/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs".to_owned();
+            let fs_id = Some(FilesystemIdentifier { mountpoint });
+            let image_filesystems = vec![FilesystemUsage { fs_id, ..Default::default() }];
+            ImageFsInfoResponse { image_filesystems, ..Default::default() }.encode_to_vec()
+        }
+        _ => Vec::new(),
+    };
     drop(call.body);
     Ok(ok(&message))
 }
