@@ -95,6 +95,12 @@ impl Trust {
         Self { settings, last: Mutex::new(None) }
     }
 
+    /// Where it reads from.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The files as they are now. A file that did not change is not parsed again; a change is
     /// recorded with the old and the new fingerprint.
     ///

@@ -15,8 +15,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 /// Waits until both CRI services of containerd answer, and returns what it says of itself. None if
 /// they did not in time, which is recorded with what to look at.
-pub(super) async fn wait(socket: &Path) -> Option<Node> {
-    let containerd = Containerd::new(socket);
+pub(super) async fn wait(containerd: &Containerd, socket: &Path) -> Option<Node> {
     let end = Instant::now() + PATIENCE;
     let mut said = false;
     loop {

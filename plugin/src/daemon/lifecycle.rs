@@ -34,8 +34,9 @@ pub(super) async fn run(
     activated: Option<StdListener>,
 ) -> Result<(), DaemonError> {
     let mut signals = Signals::new().map_err(DaemonError::Runtime)?;
-    let policy = startup::policy(&config);
-    let (gates, gate) = watch::channel(Arc::new(assemble(&config)?));
+    let gate = assemble(&config, None)?;
+    let policy = startup::policy(&gate.trust);
+    let (gates, gate) = watch::channel(Arc::new(gate));
     let listener = listen(&config, activated)?;
     let upstream = Upstream::new(&config.containerd.socket);
     let server = cri::serve(listener, Door::new(upstream, pull(gate)));
@@ -78,7 +79,8 @@ impl Daemon {
     /// Answers signals and the watchdog until it is time to stop.
     async fn work(&mut self, signals: &mut Signals, policy: &Policy) {
         let socket = self.config.containerd.socket.clone();
-        let mut probe = Some(containerd::wait(&socket).boxed());
+        let containerd = self.gates.borrow().containerd.clone();
+        let mut probe = Some(containerd::wait(&containerd, &socket).boxed());
         let mut watchdog = notify::watchdog().map(tokio::time::interval);
         loop {
             tokio::select! {
@@ -119,7 +121,7 @@ impl Daemon {
                 new.clone_from(old);
             }
         }
-        let gate = assemble(&config)?;
+        let gate = assemble(&config, Some(&self.gates.borrow()))?;
         self.gates.send_replace(Arc::new(gate));
         self.level.set(config.log_level);
         self.config = config;

@@ -25,22 +25,29 @@ use crate::trust::Trust;
 /// Pause before a request is repeated that a registry refused for the moment.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Builds the gate that `config` describes. Nothing is connected to yet.
+/// Builds the gate that `config` describes. Nothing is connected to yet. What outlives a change of
+/// the configuration is taken over from the `previous` gate: the connection to containerd, and the
+/// last good policy unless another one is configured.
 ///
 /// # Errors
 /// [`AssemblyError`] if a part cannot be made.
-fn assemble(config: &Config) -> Result<Gate, AssemblyError> {
+fn assemble(config: &Config, previous: Option<&Gate>) -> Result<Gate, AssemblyError> {
     let no_progress = config.registry.no_progress_timeout;
     let sandbox_image = config.containerd.sandbox_image.as_deref().map(PullReference::parse);
+    let trust = startup::settings(config);
+    let known = previous.map(|gate| &gate.trust).filter(|known| *known.settings() == trust);
     Ok(Gate {
-        trust: Arc::new(Trust::new(startup::settings(config))),
+        trust: known.cloned().unwrap_or_else(|| Arc::new(Trust::new(trust))),
         registry: Registry::new(Settings {
             config_path: config.registry.config_path.clone(),
             no_progress,
             pause: PAUSE,
         }),
         collector: Collector::new(no_progress)?,
-        containerd: Containerd::new(Path::new(&config.containerd.socket)),
+        containerd: previous.map_or_else(
+            || Containerd::new(Path::new(&config.containerd.socket)),
+            |gate| gate.containerd.clone(),
+        ),
         parallel_layers: config.registry.max_parallel_layers.get(),
         sandbox_image: sandbox_image.transpose().map_err(AssemblyError::SandboxImage)?,
         platform: Platform::new(std::env::consts::OS, std::env::consts::ARCH, ""),

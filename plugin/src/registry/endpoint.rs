@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderValue, Method, header};
 use pullgate_policy::reference::Reference;
 use reqwest::{Client, Response, StatusCode};
 use url::Url;
@@ -118,7 +118,7 @@ impl Endpoint {
         let mut request = self
             .client
             .request(Method::GET, self.url(ask.path))
-            .headers(self.headers())
+            .headers(self.host.headers.clone())
             .header(header::ACCEPT, ask.accept);
         if ask.offset > 0 {
             request = request.header(header::RANGE, format!("bytes={}-", ask.offset));
@@ -142,17 +142,6 @@ impl Endpoint {
             url.query_pairs_mut().append_pair("ns", self.repository.domain());
         }
         url
-    }
-
-    fn headers(&self) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        for (name, value) in &self.host.headers {
-            let name = HeaderName::try_from(name.as_str());
-            if let (Ok(name), Ok(value)) = (name, HeaderValue::try_from(value.as_str())) {
-                headers.append(name, value);
-            }
-        }
-        headers
     }
 
     async fn authorize(&self, answer: &Response, no_progress: Duration) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::Deserialize;
 use url::{Host as UrlHost, Url};
 
@@ -21,7 +22,7 @@ pub(super) struct Host {
     /// What it may be used for; nothing said is everything.
     capabilities: Vec<Capability>,
     /// Headers added to each request.
-    pub(super) headers: Vec<(String, String)>,
+    pub(super) headers: HeaderMap,
     /// How it is reached.
     pub(super) tls: Tls,
     /// Whether it is the registry that the reference names: `server` is, wherever it points; another
@@ -87,7 +88,7 @@ fn upstream(domain: &str, mut tls: Tls) -> Result<Host, HostsError> {
             Some(_) => {}
         }
     }
-    Ok(Host { root, capabilities: Vec::new(), headers: Vec::new(), tls, upstream: true })
+    Ok(Host { root, capabilities: Vec::new(), headers: HeaderMap::new(), tls, upstream: true })
 }
 
 fn is_localhost(url: &Url) -> bool {
@@ -235,11 +236,23 @@ impl HostsFile<'_> {
         root.set_path(&if versioned { path } else { format!("{path}/v2") });
 
         let tls = self.tls(&raw)?;
-        let mut headers = Vec::new();
-        for (name, values) in &raw.header {
-            headers.extend(values.as_slice().iter().map(|value| (name.clone(), value.clone())));
-        }
+        let headers = self.headers(&raw)?;
         Ok(Host { root, capabilities: raw.capabilities, headers, tls, upstream: false })
+    }
+
+    fn headers(&self, raw: &RawHost) -> Result<HeaderMap, HostsError> {
+        let mut headers = HeaderMap::new();
+        for (key, values) in &raw.header {
+            let name = HeaderName::try_from(key.as_str())
+                .map_err(|_not_one| self.value(&format!("header.{key}"), "the name of a header"))?;
+            for value in values.as_slice() {
+                let value = HeaderValue::try_from(value.as_str()).map_err(|_not_one| {
+                    self.value(&format!("header.{key}"), "text without control characters")
+                })?;
+                headers.append(name.clone(), value);
+            }
+        }
+        Ok(headers)
     }
 
     fn tls(&self, raw: &RawHost) -> Result<Tls, HostsError> {

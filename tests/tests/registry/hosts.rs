@@ -71,6 +71,8 @@ async fn a_file_that_is_not_valid_is_never_passed_over() {
         ("server = \"http//a.example\"", "http//a.example"),
         ("dial_timeout = \"soon\"", "dial_timeout"),
         ("server = [", "hosts.toml"),
+        ("[host.\"https://a.example\".header]\n\"x team\" = \"blue\"", "`header.x team`"),
+        ("[host.\"https://a.example\".header]\nx-team = \"a\\nb\"", "`header.x-team`"),
         ("client = [\"a\", \"b\"]", "client"),
     ] {
         hosts.write("registry.example", text);
