@@ -22,6 +22,8 @@ pub struct Settings {
     pub registries_d: Option<PathBuf>,
     /// The `certs.d` directory. None: one that does not exist.
     pub hosts: Option<PathBuf>,
+    /// Variables of its environment.
+    pub environment: Vec<(String, String)>,
     /// Appended to `config.toml`, whose keys are written dotted: `log.level = 'debug'`.
     pub extra: String,
 }
@@ -49,6 +51,7 @@ impl Pullgated {
         let mut command = Command::new(place::built("pullgated"));
         command.arg("--config").arg(&config);
         command.env("NOTIFY_SOCKET", directory.path().join("notify.sock"));
+        command.envs(settings.environment.iter().map(|(name, value)| (name, value)));
         let log = directory.path().join("log");
         let mut process = Process::start("pullgated", &command, &log);
         process.until("ready", async |_| said_ready(&ready)).await;

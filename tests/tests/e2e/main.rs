@@ -2,6 +2,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a panic fails the test")]
 
 mod broken;
+mod environment;
 mod identity;
 mod refused;
 mod scene;
