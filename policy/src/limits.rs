@@ -27,3 +27,6 @@ pub const LAYERS: usize = 512;
 
 /// Deepest nesting of a JSON or YAML document.
 pub const DOCUMENT_DEPTH: usize = 64;
+
+/// Most certificates or keys in one PEM text: far above a real chain, or a distribution's bundle.
+pub const CERTIFICATES: usize = 512;

@@ -162,7 +162,7 @@ fn admit(
             let signers: Vec<Signer> = signers
                 .iter()
                 .map(|signer| Signer {
-                    identity: signer.user_id.clone().unwrap_or_default(),
+                    identity: signer.name.clone().unwrap_or_default(),
                     fingerprint: signer.fingerprint.clone(),
                 })
                 .collect();

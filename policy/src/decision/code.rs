@@ -1,13 +1,16 @@
 //! Reason codes. They are a contract with operators: renaming one breaks alerts.
 
+use crate::signature::SignatureFault;
 use crate::signature::openpgp::OpenPgpError;
-use crate::signature::simple::SignatureFault;
+use crate::signature::sigstore::{CertificateError, SigstoreError};
 
 /// Why the policy did not accept an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Code {
     /// `signedBaseLayer` is never satisfied.
     BaseLayerUnsupported,
+    /// The signer's certificate is not vouched for, or malformed.
+    CertificateInvalid,
     /// The signature is for another manifest.
     DigestMismatch,
     /// The signature names another image.
@@ -24,7 +27,9 @@ pub enum Code {
     KeyUnusable,
     /// No key of the policy made the signature.
     KeyUnknown,
-    /// What was signed is not a simple-signing payload.
+    /// The transparency log did not record the signature.
+    LogEntryInvalid,
+    /// What was signed is not a payload.
     PayloadInvalid,
     /// The policy says `reject`.
     PolicyReject,
@@ -34,14 +39,15 @@ pub enum Code {
     SignatureInvalid,
     /// There is no signature.
     SignatureMissing,
-    /// `sigstoreSigned` is not evaluated yet.
-    SigstoreUnsupported,
+    /// The signer's certificate names somebody else.
+    SignerMismatch,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::BaseLayerUnsupported,
+        Self::CertificateInvalid,
         Self::DigestMismatch,
         Self::IdentityMismatch,
         Self::KeyFileUnreadable,
@@ -50,12 +56,13 @@ impl Code {
         Self::KeyTypeUnsupported,
         Self::KeyUnknown,
         Self::KeyUnusable,
+        Self::LogEntryInvalid,
         Self::PayloadInvalid,
         Self::PolicyReject,
         Self::SignatureExpired,
         Self::SignatureInvalid,
         Self::SignatureMissing,
-        Self::SigstoreUnsupported,
+        Self::SignerMismatch,
     ];
 
     /// The code as it stands in the journal.
@@ -63,6 +70,7 @@ impl Code {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BaseLayerUnsupported => "BASE_LAYER_UNSUPPORTED",
+            Self::CertificateInvalid => "CERTIFICATE_INVALID",
             Self::DigestMismatch => "DIGEST_MISMATCH",
             Self::IdentityMismatch => "IDENTITY_MISMATCH",
             Self::KeyFileUnreadable => "KEY_FILE_UNREADABLE",
@@ -71,12 +79,13 @@ impl Code {
             Self::KeyTypeUnsupported => "KEY_TYPE_UNSUPPORTED",
             Self::KeyUnknown => "KEY_UNKNOWN",
             Self::KeyUnusable => "KEY_UNUSABLE",
+            Self::LogEntryInvalid => "LOG_ENTRY_INVALID",
             Self::PayloadInvalid => "PAYLOAD_INVALID",
             Self::PolicyReject => "POLICY_REJECT",
             Self::SignatureExpired => "SIGNATURE_EXPIRED",
             Self::SignatureInvalid => "SIGNATURE_INVALID",
             Self::SignatureMissing => "SIGNATURE_MISSING",
-            Self::SigstoreUnsupported => "SIGSTORE_UNSUPPORTED",
+            Self::SignerMismatch => "SIGNER_MISMATCH",
         }
     }
 
@@ -98,6 +107,16 @@ impl Code {
                 OpenPgpError::UnknownKey { .. } => Self::KeyUnknown,
             },
             SignatureFault::Payload(_) => Self::PayloadInvalid,
+            SignatureFault::Sigstore(error) => match error {
+                SigstoreError::Annotation { .. }
+                | SigstoreError::Encoding(_)
+                | SigstoreError::Signature => Self::SignatureInvalid,
+                SigstoreError::Certificate(
+                    CertificateError::Issuer { .. } | CertificateError::Subject { .. },
+                ) => Self::SignerMismatch,
+                SigstoreError::Certificate(_) => Self::CertificateInvalid,
+                SigstoreError::Log(_) => Self::LogEntryInvalid,
+            },
         }
     }
 
@@ -107,15 +126,18 @@ impl Code {
             Self::IdentityMismatch => 6,
             Self::DigestMismatch => 5,
             Self::PayloadInvalid => 4,
-            Self::KeyExpired | Self::KeyRevoked | Self::KeyUnusable | Self::SignatureExpired => 3,
-            Self::SignatureInvalid => 2,
+            Self::KeyExpired
+            | Self::KeyRevoked
+            | Self::KeyUnusable
+            | Self::SignatureExpired
+            | Self::SignerMismatch => 3,
+            Self::CertificateInvalid | Self::LogEntryInvalid | Self::SignatureInvalid => 2,
             Self::KeyUnknown => 1,
             Self::BaseLayerUnsupported
             | Self::KeyFileUnreadable
             | Self::KeyTypeUnsupported
             | Self::PolicyReject
-            | Self::SignatureMissing
-            | Self::SigstoreUnsupported => 0,
+            | Self::SignatureMissing => 0,
         }
     }
 }

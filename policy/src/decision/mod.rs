@@ -1,7 +1,9 @@
 //! The verdict. [`decide`] is pure, total and the only maker of an [`Admission`].
 
 mod code;
+mod material;
 mod signed_by;
+mod sigstore_signed;
 mod trace;
 
 use std::collections::BTreeMap;
@@ -11,10 +13,10 @@ use std::time::SystemTime;
 use crate::digest::{Digest, VerifiedBlob};
 use crate::document::{Applicable, Requirement};
 use crate::reference::PullReference;
-use crate::signature::UntrustedSignature;
-use crate::signature::openpgp::Signer;
+use crate::signature::{Signer, UntrustedSignature};
 
 pub use code::Code;
+pub use sigstore_signed::root;
 pub use trace::{Examined, Outcome, Trace, Verdict};
 
 /// What is decided about.
@@ -94,9 +96,8 @@ fn evaluate(
             Verdict::refused("signedBaseLayer", Code::BaseLayerUnsupported, text)
         }
         Requirement::SignedBy(signed_by) => signed_by::evaluate(signed_by, subject, material, now),
-        Requirement::SigstoreSigned(_) => {
-            let text = "`sigstoreSigned` is not evaluated by this version of pullgate";
-            Verdict::refused("sigstoreSigned", Code::SigstoreUnsupported, text)
+        Requirement::SigstoreSigned(signed) => {
+            sigstore_signed::evaluate(signed, subject, material, now)
         }
     }
 }

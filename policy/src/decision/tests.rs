@@ -5,7 +5,7 @@ use super::{Basis, Code, Decision, Outcome, Subject, TrustMaterial, decide};
 use crate::digest::{Digest, Verifier};
 use crate::document::Policy;
 use crate::reference::PullReference;
-use crate::signature::UntrustedSignature;
+use crate::signature::{UntrustedAttachment, UntrustedSignature};
 
 fn decided(
     requirements: &str,
@@ -37,11 +37,11 @@ fn real_key() -> TrustMaterial {
 #[test]
 fn every_requirement_must_accept() {
     let garbage = UntrustedSignature::Simple(b"\xa3garbage".to_vec());
-    let sigstore = UntrustedSignature::Sigstore {
-        mime_type: String::new(),
+    let sigstore = UntrustedSignature::Sigstore(UntrustedAttachment {
+        media_type: String::new(),
         payload: Vec::new(),
         annotations: [].into(),
-    };
+    });
     let both = format!("{ACCEPT},{REJECT}");
     let base = r#"{"type":"signedBaseLayer","baseLayerIdentity":{"type":"matchExact"}}"#;
     let cosign = r#"{"type":"sigstoreSigned","keyPath":"/k.pub"}"#;
@@ -50,7 +50,7 @@ fn every_requirement_must_accept() {
         (REJECT, &[][..], key(Ok(b"")), Code::PolicyReject, "`reject`"),
         (&both, &[], key(Ok(b"")), Code::PolicyReject, "`reject`"),
         (base, &[], key(Ok(b"")), Code::BaseLayerUnsupported, "signedBaseLayer"),
-        (cosign, &[], key(Ok(b"")), Code::SigstoreUnsupported, "sigstoreSigned"),
+        (cosign, &[], key(Ok(b"")), Code::KeyFileUnreadable, "/k.pub was not read"),
         (&x509, &[], key(Ok(b"")), Code::KeyTypeUnsupported, "X509Certificates"),
         (SIGNED, &[], key(Err("cannot read /k.gpg")), Code::KeyFileUnreadable, "/k.gpg"),
         (SIGNED, &[], TrustMaterial::new(), Code::KeyFileUnreadable, "/k.gpg was not read"),

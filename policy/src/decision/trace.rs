@@ -1,8 +1,7 @@
 //! The reasoning behind a verdict, for the journal and for whoever asks why.
 
-use super::{Code, Rejection};
-use crate::signature::openpgp::Signer;
-use crate::signature::simple::SignatureFault;
+use super::{Code, Rejection, Subject};
+use crate::signature::{SignatureFault, Signer};
 
 /// How a verdict came about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +36,21 @@ impl Verdict {
     }
 
     pub(super) fn refused(requirement: &'static str, code: Code, text: &str) -> Self {
-        let outcome = Outcome::Refused(Rejection::new(code, text.to_owned()));
-        Self { requirement, examined: Vec::new(), outcome }
+        Self::rejected(requirement, Rejection::new(code, text.to_owned()))
+    }
+
+    pub(super) const fn rejected(requirement: &'static str, rejection: Rejection) -> Self {
+        Self { requirement, examined: Vec::new(), outcome: Outcome::Refused(rejection) }
+    }
+
+    /// What the signatures of the right kind add up to.
+    pub(super) fn of(
+        requirement: &'static str,
+        examined: Vec<Examined>,
+        subject: Subject<'_>,
+    ) -> Self {
+        let outcome = conclude(&examined, subject);
+        Self { requirement, examined, outcome }
     }
 }
 
@@ -59,3 +71,34 @@ pub struct Examined {
     /// Who signed, or what is wrong with it.
     pub finding: Result<Signer, SignatureFault>,
 }
+
+/// One accepted signature suffices. Otherwise the reason is that of the signature that came closest.
+fn conclude(examined: &[Examined], subject: Subject<'_>) -> Outcome {
+    let signers: Vec<_> =
+        examined.iter().filter_map(|one| one.finding.as_ref().ok()).cloned().collect();
+    if !signers.is_empty() {
+        return Outcome::Accepted(signers);
+    }
+    let faults = examined.iter().filter_map(|one| {
+        let fault = one.finding.as_ref().err()?;
+        Some((Code::of(fault), one.number, fault))
+    });
+    // `max_by_key` takes the last of equals: count down, so that the first signature is named.
+    let closest =
+        faults.max_by_key(|(code, number, _)| (code.closeness(), std::cmp::Reverse(*number)));
+    let searched = subject.searched.join(", ");
+    Outcome::Refused(match closest {
+        None if searched.is_empty() => Rejection::new(Code::SignatureMissing, MISSING.to_owned()),
+        None => Rejection::new(Code::SignatureMissing, format!("{MISSING} (searched {searched})")),
+        Some((code, number, fault)) => {
+            let cause = std::error::Error::source(fault);
+            let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
+            let message =
+                format!("None of the signatures were accepted: signature {number}: {fault}{cause}");
+            Rejection::new(code, message)
+        }
+    })
+}
+
+/// containers/image's own words: runbooks and alerts look for them.
+const MISSING: &str = "A signature was required, but no signature exists";

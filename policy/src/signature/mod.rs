@@ -1,7 +1,13 @@
 //! Stored signatures: the container they come in, and how each format is checked.
 
 pub mod openpgp;
+pub mod payload;
+pub mod sigstore;
 pub mod simple;
+
+mod claim;
+
+pub use claim::{Claim, SignatureFault, Signer};
 
 use std::collections::BTreeMap;
 
@@ -10,17 +16,22 @@ use crate::strict::{JsonError, excerpt, json};
 /// A stored signature as fetched. Nothing in it has been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UntrustedSignature {
-    /// `sigstore-json`.
-    Sigstore {
-        /// The media type of the payload.
-        mime_type: String,
-        /// What was signed.
-        payload: Vec<u8>,
-        /// The signature and what belongs to it.
-        annotations: BTreeMap<String, String>,
-    },
+    /// `sigstore-json`, or a layer of a sigstore attachment.
+    Sigstore(UntrustedAttachment),
     /// An OpenPGP message (simple signing).
     Simple(Vec<u8>),
+}
+
+/// What cosign attaches to an image: a payload, and in its annotations the signature and the
+/// certificates that belong to it. Nothing in it has been checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UntrustedAttachment {
+    /// The media type of the payload.
+    pub media_type: String,
+    /// What was signed.
+    pub payload: Vec<u8>,
+    /// The signature and what belongs to it.
+    pub annotations: BTreeMap<String, String>,
 }
 
 impl UntrustedSignature {
@@ -64,11 +75,11 @@ fn sigstore(body: &[u8]) -> Result<UntrustedSignature, ContainerError> {
             annotations.insert(key.to_owned(), value.string()?.to_owned());
         }
     }
-    Ok(UntrustedSignature::Sigstore {
-        mime_type: object.require("mimeType")?.string()?.to_owned(),
+    Ok(UntrustedSignature::Sigstore(UntrustedAttachment {
+        media_type: object.require("mimeType")?.string()?.to_owned(),
         payload: object.require("payload")?.bytes()?,
         annotations,
-    })
+    }))
 }
 
 /// Why bytes are not a stored signature.
@@ -102,7 +113,7 @@ pub enum ContainerError {
 
 #[cfg(test)]
 mod tests {
-    use super::{ContainerError, UntrustedSignature};
+    use super::{ContainerError, UntrustedAttachment, UntrustedSignature};
 
     #[test]
     fn containers_are_recognised() {
@@ -127,11 +138,11 @@ mod tests {
         let parse =
             |json: &str| UntrustedSignature::parse(format!("\0sigstore-json\n{json}").as_bytes());
         let good = r#"{"mimeType":"m","payload":"YQ==","annotations":{"k":"v"}}"#;
-        let expected = UntrustedSignature::Sigstore {
-            mime_type: "m".to_owned(),
+        let expected = UntrustedSignature::Sigstore(UntrustedAttachment {
+            media_type: "m".to_owned(),
             payload: b"a".to_vec(),
             annotations: [("k".to_owned(), "v".to_owned())].into(),
-        };
+        });
         assert_eq!(parse(good), Ok(expected));
         for bad in [
             "",

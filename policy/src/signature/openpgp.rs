@@ -13,16 +13,8 @@ use sequoia_openpgp::cert::Cert;
 use sequoia_openpgp::policy::{HashAlgoSecurity, StandardPolicy};
 use sequoia_openpgp::types::HashAlgorithm;
 
+use super::Signer;
 use crate::strict::excerpt;
-
-/// Who signed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signer {
-    /// The fingerprint of the certificate's primary key, in upper-case hexadecimal digits.
-    pub fingerprint: String,
-    /// The certificate's primary user ID, escaped and cut.
-    pub user_id: Option<String>,
-}
 
 impl Signer {
     fn of(cert: &Cert, policy: &StandardPolicy<'_>, now: SystemTime) -> Self {
@@ -31,7 +23,7 @@ impl Signer {
             let user_id = valid.primary_userid().ok()?;
             Some(excerpt(&String::from_utf8_lossy(user_id.userid().value())))
         });
-        Self { fingerprint: cert.fingerprint().to_hex(), user_id }
+        Self { fingerprint: cert.fingerprint().to_hex(), name: user_id }
     }
 }
 

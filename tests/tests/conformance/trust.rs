@@ -12,7 +12,7 @@ use pullgate_policy::manifest::Document;
 use pullgate_policy::reference::PullReference;
 use pullgate_policy::signature::UntrustedSignature;
 use pullgate_policy::signature::openpgp::Keyring;
-use pullgate_policy::signature::simple::Payload;
+use pullgate_policy::signature::payload::{Format, Payload};
 use serde_json::{Value, json};
 
 use crate::corpus::{Case, Runner};
@@ -91,11 +91,11 @@ fn signature_blob(case: &Case) -> Result<(), String> {
     let blob = case.bytes("blob").expect("a blob");
     case.check(&match UntrustedSignature::parse(&blob) {
         Ok(UntrustedSignature::Simple(_)) => json!({ "result": "simple-signing" }),
-        Ok(UntrustedSignature::Sigstore { mime_type, payload, annotations }) => json!({
+        Ok(UntrustedSignature::Sigstore(attachment)) => json!({
             "result": "sigstore-json",
-            "media_type": mime_type,
-            "payload_sha256": Digest::sha256(&payload).hex(),
-            "annotation_keys": annotations.keys().collect::<Vec<_>>(),
+            "media_type": attachment.media_type,
+            "payload_sha256": Digest::sha256(&attachment.payload).hex(),
+            "annotation_keys": attachment.annotations.keys().collect::<Vec<_>>(),
         }),
         Err(_) => json!({ "result": "error" }),
     })
@@ -103,7 +103,7 @@ fn signature_blob(case: &Case) -> Result<(), String> {
 
 fn simple_payload(case: &Case) -> Result<(), String> {
     let payload = case.bytes("payload").expect("a payload");
-    case.check(&match Payload::parse(&payload) {
+    case.check(&match Payload::parse(&payload, Format::Atomic) {
         Ok(payload) => json!({
             "result": "accept",
             "digest": payload.digest().to_string(),
@@ -122,8 +122,11 @@ fn simple_signature(case: &Case) -> Result<(), String> {
     }
     let blob = case.bytes("signature").expect("a signature");
     let policy = json!({ "default": [case.inputs["requirement"]] });
-    let verdict = judge(case, &policy, Some(vec![blob]))?;
-    let found = if verdict == "allow" { "accept" } else { "reject" };
+    let accepted = match UntrustedSignature::parse(&blob) {
+        Ok(signature) => judge(case, &policy, Some(vec![signature]))? == "allow",
+        Err(_) => false,
+    };
+    let found = if accepted { "accept" } else { "reject" };
     if found == case.result() || case.result() == "either" {
         return Ok(());
     }
@@ -142,7 +145,7 @@ fn policy_eval(case: &Case) -> Result<(), String> {
 }
 
 fn evaluate(case: &Case, policy: &Value) -> Result<(), String> {
-    if policy.to_string().contains("sigstoreSigned") || has_tag_and_digest(case) {
+    if has_tag_and_digest(case) {
         return case.leave_out();
     }
     let verdict = judge(case, policy, None)?;
@@ -158,20 +161,20 @@ fn has_tag_and_digest(case: &Case) -> bool {
 
 /// Decides about the image of a case as a pull does: the manifest has the digest of the reference, its
 /// signatures are read in order, and whatever cannot be read denies.
-fn judge(
+pub(crate) fn judge(
     case: &Case,
     policy: &Value,
-    signatures: Option<Vec<Vec<u8>>>,
+    signatures: Option<Vec<UntrustedSignature>>,
 ) -> Result<&'static str, String> {
     let Ok(policy) = Policy::parse(policy.to_string().as_bytes()) else { return Ok("parse-error") };
     let Ok(reference) = PullReference::parse(case.required_text("image_ref")) else {
         return Ok("reference-error");
     };
     let Some(manifest) = manifest(case, &reference) else { return Ok("deny") };
-    let stored = signatures.map_or_else(|| stored_signatures(case), Ok);
-    let parsed: Option<Vec<_>> = stored
-        .ok()
-        .and_then(|blobs| blobs.iter().map(|blob| UntrustedSignature::parse(blob).ok()).collect());
+    let parsed: Option<Vec<_>> = signatures.or_else(|| {
+        let blobs = stored_signatures(case).ok()?;
+        blobs.iter().map(|blob| UntrustedSignature::parse(blob).ok()).collect()
+    });
     let applicable = policy.applicable(&reference);
     let Some(signatures) = parsed else {
         if applicable.requirements.needs_signatures() {

@@ -108,8 +108,8 @@ async fn a_policy_that_cannot_be_used_refuses_every_pull_and_nothing_else() {
             "BASE_LAYER_UNSUPPORTED",
         ),
         (
-            r#"{"default":[{"type":"sigstoreSigned","keyPath":"/etc/key.pub"}]}"#,
-            "SIGSTORE_UNSUPPORTED",
+            r#"{"default":[{"type":"sigstoreSigned","keyPath":"/nowhere/key.pub"}]}"#,
+            "KEY_FILE_UNREADABLE",
         ),
         (
             r#"{"default":[{"type":"signedBy","keyType":"GPGKeys","keyPath":"/nowhere/key.gpg"}]}"#,

@@ -7,7 +7,8 @@ use super::{Keyring, KeyringError, OpenPgpError};
 use crate::digest::Digest;
 use crate::identity::SignedIdentity;
 use crate::reference::PullReference;
-use crate::signature::simple::{self, Claim, SignatureFault};
+use crate::signature::payload::{Format, Payload};
+use crate::signature::{Claim, SignatureFault, simple};
 
 #[expect(clippy::disallowed_methods, reason = "the tests read the corpus")]
 fn file(name: &str) -> Vec<u8> {
@@ -70,7 +71,7 @@ fn the_signer_is_named_by_its_primary_key() {
         keyring("cert-only-with-signing-subkey").verify(&signature("signing-subkey"), now());
     let signer = found.unwrap().signer;
     assert_eq!(signer.fingerprint, keyring("cert-only-with-signing-subkey").fingerprints()[0]);
-    assert!(signer.user_id.is_some());
+    assert!(signer.name.is_some());
 }
 
 #[test]
@@ -92,7 +93,7 @@ fn key_files_are_read_or_named() {
 fn the_first_check_that_fails_is_the_fault() {
     let (key, message) = (keyring("rsa"), signature("rsa3072"));
     let signed = key.verify(&message, now()).unwrap();
-    let payload = simple::Payload::parse(&signed.payload).unwrap();
+    let payload = Payload::parse(&signed.payload, Format::Atomic).unwrap();
     let image = PullReference::parse(payload.reference()).unwrap();
     let other = PullReference::parse("registry.example/other:1").unwrap();
     let wrong = Digest::sha256(b"another manifest");

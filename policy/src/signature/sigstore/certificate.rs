@@ -1,0 +1,304 @@
+//! The signer's certificate: issued by an authority of the policy, to the identity of the policy.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use rustls_pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use webpki::{EndEntityCert, KeyUsage};
+use x509_cert::Certificate;
+use x509_cert::der::asn1::{ObjectIdentifier, Utf8StringRef};
+use x509_cert::der::{Decode as _, Encode as _};
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName};
+
+use super::key::{KeyError, PublicKey};
+use super::pem::{self, PemError};
+use crate::strict::excerpt;
+
+/// 1.3.6.1.5.5.7.3.3, in DER.
+const CODE_SIGNING_DER: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 3];
+const CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
+const ANY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
+
+/// Fulcio's issuer extensions: a raw string, and its successor in DER.
+const ISSUER_V1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.1");
+const ISSUER_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.8");
+
+/// Certificate authorities that the policy trusts.
+#[derive(Debug)]
+pub struct Authorities {
+    roots: Vec<Certificate>,
+    intermediates: Vec<Certificate>,
+}
+
+impl Authorities {
+    /// Reads PEM files of roots and of intermediates.
+    ///
+    /// # Errors
+    /// [`CertificateError`] if one cannot be read, or if there is no root.
+    pub fn parse(roots: &[u8], intermediates: Option<&[u8]>) -> Result<Self, CertificateError> {
+        let roots = certificates(roots)?;
+        if roots.is_empty() {
+            return Err(CertificateError::NoCertificate);
+        }
+        let intermediates = intermediates.map(certificates).transpose()?;
+        if intermediates.as_ref().is_some_and(Vec::is_empty) {
+            return Err(CertificateError::NoCertificate);
+        }
+        Ok(Self { roots, intermediates: intermediates.unwrap_or_default() })
+    }
+
+    /// The key of the certificate `text`, if these authorities vouched for it at the time `at` and it
+    /// names `subject`. The last certificate of the attached `chain` is taken for its root and means
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn key(
+        &self,
+        text: &[u8],
+        chain: Option<&[u8]>,
+        subject: &Subject,
+        at: SystemTime,
+    ) -> Result<PublicKey, CertificateError> {
+        let leaf = leaf(text)?;
+        let mut between = chain.map(certificates).transpose()?.unwrap_or_default();
+        between.pop();
+        between.extend(self.intermediates.iter().cloned());
+        self.vouch(&leaf, &between, at)?;
+        subject.named_by(&leaf)?;
+        Ok(PublicKey::new(&leaf.tbs_certificate.subject_public_key_info)?)
+    }
+
+    fn vouch(
+        &self,
+        leaf: &Certificate,
+        between: &[Certificate],
+        at: SystemTime,
+    ) -> Result<(), CertificateError> {
+        // webpki takes a root for granted; containers/image wants it valid and for this use.
+        let usable = |root: &&Certificate| valid(root, at) && signs_code(root);
+        let roots = self.roots.iter().filter(usable).map(der).collect::<Result<Vec<_>, _>>()?;
+        if roots.is_empty() {
+            let ends = self.roots.iter().map(|root| root.tbs_certificate.validity.not_after);
+            let ends = ends.map(|end| end.to_string()).collect::<Vec<_>>().join(", ");
+            return Err(CertificateError::RootsExpired { ends });
+        }
+        let anchors: Vec<TrustAnchor<'_>> = roots
+            .iter()
+            .map(webpki::anchor_from_trusted_cert)
+            .collect::<Result<_, _>>()
+            .map_err(|error| CertificateError::Chain(error.to_string()))?;
+        let between = between.iter().map(der).collect::<Result<Vec<_>, _>>()?;
+        let leaf = der(leaf)?;
+        let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        EndEntityCert::try_from(&leaf)
+            .and_then(|leaf| {
+                leaf.verify_for_usage(
+                    webpki::ALL_VERIFICATION_ALGS,
+                    &anchors,
+                    &between,
+                    UnixTime::since_unix_epoch(since),
+                    KeyUsage::required_if_present(CODE_SIGNING_DER),
+                    None,
+                    None,
+                )
+                .map(drop)
+            })
+            .map_err(|error| CertificateError::Chain(error.to_string()))
+    }
+}
+
+/// Whom a certificate must name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// An account at an OpenID provider, as Fulcio writes it.
+    Account {
+        /// The provider.
+        issuer: String,
+        /// The account's mail address.
+        email: String,
+    },
+    /// A mail address, a host name, or both.
+    Named {
+        /// The mail address.
+        email: Option<String>,
+        /// The host name.
+        hostname: Option<String>,
+    },
+}
+
+impl Subject {
+    fn named_by(&self, leaf: &Certificate) -> Result<(), CertificateError> {
+        match self {
+            Self::Account { issuer: expected, email } => {
+                let found = issuer(leaf)?;
+                if found != *expected {
+                    let (found, expected) = (excerpt(&found), expected.clone());
+                    return Err(CertificateError::Issuer { found, expected });
+                }
+                has_email(leaf, email)
+            }
+            Self::Named { email, hostname } => {
+                if let Some(email) = email {
+                    has_email(leaf, email)?;
+                }
+                hostname.as_ref().map_or(Ok(()), |hostname| has_hostname(leaf, hostname))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Account { issuer, email } => write!(f, "{email} ({issuer})"),
+            Self::Named { email: Some(email), hostname: Some(host) } => write!(f, "{email} {host}"),
+            Self::Named { email: Some(name), hostname: None }
+            | Self::Named { email: None, hostname: Some(name) } => f.write_str(name),
+            Self::Named { email: None, hostname: None } => f.write_str("anyone"),
+        }
+    }
+}
+
+/// The signer's certificate: one PEM block with nothing after it.
+///
+/// # Errors
+/// [`CertificateError`].
+pub fn leaf(text: &[u8]) -> Result<Certificate, CertificateError> {
+    Ok(Certificate::from_der(&pem::only(text)?)?)
+}
+
+/// The OpenID provider that vouched to Fulcio.
+///
+/// # Errors
+/// [`CertificateError`] unless exactly one provider is named.
+pub fn issuer(leaf: &Certificate) -> Result<String, CertificateError> {
+    let extensions = leaf.tbs_certificate.extensions.as_deref().unwrap_or_default();
+    let one = |oid| {
+        let mut values = extensions.iter().filter(|extension| extension.extn_id == oid);
+        match (values.next(), values.next()) {
+            (_, Some(_)) => Err(CertificateError::IssuerTwice),
+            (value, None) => Ok(value.map(|extension| extension.extn_value.as_bytes())),
+        }
+    };
+    let first = one(ISSUER_V1)?.map(|raw| String::from_utf8_lossy(raw).into_owned());
+    let second = one(ISSUER_V2)?.map(Utf8StringRef::from_der).transpose()?;
+    let second = second.map(|text| text.as_str().to_owned());
+    match (first, second) {
+        (Some(first), Some(second)) if first != second => Err(CertificateError::IssuerTwice),
+        (_, Some(issuer)) | (Some(issuer), None) => Ok(issuer),
+        (None, None) => Err(CertificateError::NoIssuer),
+    }
+}
+
+fn has_email(leaf: &Certificate, expected: &str) -> Result<(), CertificateError> {
+    let mut found = Vec::new();
+    for name in names(leaf)? {
+        if let GeneralName::Rfc822Name(email) = name {
+            found.push(email.as_str().to_owned());
+        }
+    }
+    if found.iter().any(|email| email == expected) {
+        return Ok(());
+    }
+    let found = excerpt(&found.join(", "));
+    Err(CertificateError::Subject { found, expected: expected.to_owned() })
+}
+
+fn has_hostname(leaf: &Certificate, expected: &str) -> Result<(), CertificateError> {
+    let mismatch = |found| CertificateError::Subject { found, expected: expected.to_owned() };
+    let name = ServerName::try_from(expected)
+        .map_err(|_no_name| mismatch("names that the policy's text cannot match".to_owned()))?;
+    let der = der(leaf)?;
+    EndEntityCert::try_from(&der)
+        .and_then(|leaf| leaf.verify_is_valid_for_subject_name(&name))
+        .map_err(|error| mismatch(error.to_string()))
+}
+
+fn names(leaf: &Certificate) -> Result<Vec<GeneralName>, CertificateError> {
+    let found = leaf.tbs_certificate.get::<SubjectAltName>()?;
+    Ok(found.map(|(_critical, names)| names.0).unwrap_or_default())
+}
+
+fn valid(certificate: &Certificate, at: SystemTime) -> bool {
+    let validity = &certificate.tbs_certificate.validity;
+    validity.not_before.to_system_time() <= at && at <= validity.not_after.to_system_time()
+}
+
+fn signs_code(certificate: &Certificate) -> bool {
+    match certificate.tbs_certificate.get::<ExtendedKeyUsage>() {
+        Ok(Some((_critical, usages))) => {
+            usages.0.iter().any(|usage| *usage == CODE_SIGNING || *usage == ANY_USAGE)
+        }
+        Ok(None) => true,
+        Err(_malformed) => false,
+    }
+}
+
+/// Every certificate of a PEM text.
+fn certificates(text: &[u8]) -> Result<Vec<Certificate>, CertificateError> {
+    let blocks = pem::blocks(text)?;
+    if blocks.is_empty() {
+        return Err(CertificateError::NoCertificate);
+    }
+    let mut certificates = Vec::new();
+    for (label, der) in blocks {
+        if label == "CERTIFICATE" {
+            certificates.push(Certificate::from_der(&der)?);
+        }
+    }
+    Ok(certificates)
+}
+
+fn der(certificate: &Certificate) -> Result<CertificateDer<'static>, CertificateError> {
+    Ok(CertificateDer::from(certificate.to_der()?))
+}
+
+/// Why a certificate is not accepted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CertificateError {
+    /// No path to an authority of the policy.
+    #[error("no authority of the policy vouches for it: {0}")]
+    Chain(String),
+    /// Not ASN.1 DER of a certificate.
+    #[error("not an X.509 certificate: {0}")]
+    Der(#[from] x509_cert::der::Error),
+    /// Issued after a login elsewhere.
+    #[error("was issued after a login at `{found}`, the policy expects `{expected}`")]
+    Issuer {
+        /// What it names.
+        found: String,
+        /// What the policy expects.
+        expected: String,
+    },
+    /// Two OpenID providers, or one twice.
+    #[error("names its OpenID provider more than once")]
+    IssuerTwice,
+    /// Its key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// A file or annotation without any.
+    #[error("there is no certificate in the PEM text")]
+    NoCertificate,
+    /// Not issued by Fulcio.
+    #[error("names no OpenID provider")]
+    NoIssuer,
+    /// Not PEM.
+    #[error(transparent)]
+    Pem(#[from] PemError),
+    /// The policy's roots are too old, or for another use.
+    #[error("no root of the policy is valid for signing at that time; they end {ends}")]
+    RootsExpired {
+        /// When each of them ends.
+        ends: String,
+    },
+    /// Issued to somebody else.
+    #[error("names `{found}`, the policy expects `{expected}`")]
+    Subject {
+        /// What it names.
+        found: String,
+        /// What the policy expects.
+        expected: String,
+    },
+}

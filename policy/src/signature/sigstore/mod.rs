@@ -1,0 +1,165 @@
+//! sigstore signatures as cosign attaches them: a payload, a signature in an annotation, and what leads
+//! back to a key or certificate that the policy trusts (policy-semantics.md 4).
+
+mod certificate;
+mod key;
+pub mod log;
+mod pem;
+
+pub use certificate::{Authorities, CertificateError, Subject, issuer, leaf};
+pub use key::{KeyError, PublicKey};
+use log::{Entry, LogError};
+pub use pem::PemError;
+
+use std::time::SystemTime;
+
+use super::payload::{Format, Payload};
+use super::{Claim, SignatureFault, Signer, UntrustedAttachment};
+use crate::digest::Digest;
+use crate::reference::Reference;
+use crate::strict::base64;
+
+/// The payload's media type. An attachment of another type is no signature and is passed over.
+pub const MEDIA_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+
+const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
+const CHAIN: &str = "dev.sigstore.cosign/chain";
+const SET: &str = "dev.sigstore.cosign/bundle";
+
+/// The tag under which cosign attaches signatures to the manifest `digest`.
+#[must_use]
+pub fn attachment_tag(digest: &Digest) -> String {
+    format!("{}.sig", digest.to_string().replacen(':', "-", 1))
+}
+
+/// What a signature must lead back to, ready to verify with.
+#[derive(Debug)]
+pub enum Root {
+    /// Any of these keys.
+    Keys(Vec<PublicKey>),
+    /// Any of these keys, of a signature that one of these logs has recorded.
+    LoggedKeys {
+        /// The keys.
+        keys: Vec<PublicKey>,
+        /// The logs' keys.
+        log: Vec<PublicKey>,
+    },
+    /// A certificate that these authorities issued to this identity, valid when one of these logs
+    /// recorded the signature.
+    Fulcio {
+        /// The authorities.
+        authorities: Authorities,
+        /// Whom the certificate must name.
+        subject: Subject,
+        /// The logs' keys.
+        log: Vec<PublicKey>,
+    },
+    /// A certificate that these authorities issued to this identity, valid now.
+    Pki {
+        /// The authorities.
+        authorities: Authorities,
+        /// Whom the certificate must name.
+        subject: Subject,
+    },
+}
+
+/// Checks one signature: by a key that the root leads to, over a payload for this manifest and this
+/// name. The first check that fails is the fault.
+///
+/// # Errors
+/// [`SignatureFault`].
+pub fn verify<R: AsRef<Reference>>(
+    attachment: &UntrustedAttachment,
+    root: &Root,
+    claim: &Claim<'_, R>,
+    now: SystemTime,
+) -> Result<Signer, SignatureFault> {
+    let signer = signer(attachment, root, now)?;
+    claim.confirm(&Payload::parse(&attachment.payload, Format::Cosign)?)?;
+    Ok(signer)
+}
+
+/// Who signed the payload.
+fn signer(
+    attachment: &UntrustedAttachment,
+    root: &Root,
+    now: SystemTime,
+) -> Result<Signer, SigstoreError> {
+    let signature = annotation(attachment, SIGNATURE)?;
+    let signature = base64(signature).map_err(SigstoreError::Encoding)?;
+    let logged = |material: &[u8], log: &[PublicKey]| {
+        let entry = Entry { material, signature: &signature, payload: &attachment.payload };
+        entry.logged(annotation(attachment, SET)?.as_bytes(), log, now).map_err(SigstoreError::from)
+    };
+    let signed = |key: &PublicKey, name| {
+        let by = Signer { fingerprint: key.fingerprint(), name };
+        key.verify(&attachment.payload, &signature).then_some(by).ok_or(SigstoreError::Signature)
+    };
+    match root {
+        Root::Keys(keys) => {
+            keys.iter().find_map(|key| signed(key, None).ok()).ok_or(SigstoreError::Signature)
+        }
+        Root::LoggedKeys { keys, log } => {
+            let mut fault = SigstoreError::Signature;
+            for key in keys {
+                // The first key that the log's entry names decides.
+                match logged(&key.pem(), log) {
+                    Ok(_time) => return signed(key, None),
+                    Err(error) => fault = error,
+                }
+            }
+            Err(fault)
+        }
+        Root::Fulcio { authorities, subject, log } => {
+            annotation(attachment, SET)?;
+            let text = annotation(attachment, CERTIFICATE)?.as_bytes();
+            let time = logged(text, log)?;
+            let key = authorities.key(text, chain(attachment), subject, time)?;
+            signed(&key, Some(subject.to_string()))
+        }
+        Root::Pki { authorities, subject } => {
+            let text = annotation(attachment, CERTIFICATE)?.as_bytes();
+            let key = authorities.key(text, chain(attachment), subject, now)?;
+            signed(&key, Some(subject.to_string()))
+        }
+    }
+}
+
+fn annotation<'a>(
+    attachment: &'a UntrustedAttachment,
+    key: &'static str,
+) -> Result<&'a str, SigstoreError> {
+    let text = attachment.annotations.get(key);
+    text.map(String::as_str).ok_or(SigstoreError::Annotation { key })
+}
+
+fn chain(attachment: &UntrustedAttachment) -> Option<&[u8]> {
+    attachment.annotations.get(CHAIN).map(String::as_bytes).filter(|chain| !chain.is_empty())
+}
+
+/// What is wrong with one sigstore signature.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SigstoreError {
+    /// Something that the policy requires is not attached.
+    #[error("has no annotation `{key}`, which the policy's requirement needs")]
+    Annotation {
+        /// The annotation.
+        key: &'static str,
+    },
+    /// The certificate is not accepted.
+    #[error("the signer's certificate")]
+    Certificate(#[from] CertificateError),
+    /// The signature is no base64.
+    #[error("the annotation `{SIGNATURE}` is not standard base64")]
+    Encoding(#[source] ::base64::DecodeError),
+    /// The log's entry is not accepted.
+    #[error("the transparency log's entry")]
+    Log(#[from] LogError),
+    /// No key that the policy trusts made the signature.
+    #[error("was made by none of the policy's keys over this payload")]
+    Signature,
+}
+
+#[cfg(test)]
+mod tests;
