@@ -30,3 +30,6 @@ pub const DOCUMENT_DEPTH: usize = 64;
 
 /// Most certificates or keys in one PEM text: far above a real chain, or a distribution's bundle.
 pub const CERTIFICATES: usize = 512;
+
+/// Most layers of a sigstore attachment. containers/image has no bound; cosign adds one a signature.
+pub const ATTACHED: usize = 256;

@@ -1,5 +1,7 @@
 //! Collects the stored signatures of a manifest. "Could not look" is never "there are none".
 
+mod attached;
+
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -8,12 +10,14 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 use pullgate_policy::digest::Digest;
 use pullgate_policy::limits;
-use pullgate_policy::lookaside::{Location, Lookaside, LookasideError};
-use pullgate_policy::reference::Reference;
-use pullgate_policy::signature::{ContainerError, UntrustedSignature};
+use pullgate_policy::lookaside::{Location, Lookaside, LookasideError, Store};
+use pullgate_policy::manifest::ManifestError;
+use pullgate_policy::signature::{ContainerError, UntrustedSignature, extension};
+use pullgate_policy::strict::JsonError;
 use reqwest::{Client, StatusCode};
 use tokio::io::AsyncReadExt as _;
 
+use crate::registry::{RegistryError, Source};
 use crate::transport::Tls;
 
 /// Reads signature stores. It sends no credentials, and trusts the system's certificate authorities
@@ -34,9 +38,9 @@ impl Collector {
         Ok(Self { client, no_progress })
     }
 
-    /// Every signature of the manifest `digest` of the repository `physical`, and where they were
-    /// looked for: `signature-1`, `signature-2` and so on up to the first that does not exist
-    /// (containers-registries.d(5); policy-semantics.md 2.5).
+    /// Every signature of the manifest `digest`, and where they were looked for: in the registry's
+    /// extension for signatures if it offers one, else in the lookaside; then in what sigstore
+    /// attached, if registries.d says so (policy-semantics.md 2.5).
     ///
     /// # Errors
     /// [`EvidenceError`] if a store cannot be read or holds what is not a signature, also after good
@@ -44,19 +48,37 @@ impl Collector {
     pub async fn collect(
         &self,
         lookaside: &Lookaside,
-        physical: &Reference,
+        source: &Source,
         digest: &Digest,
     ) -> Result<Evidence, EvidenceError> {
-        let store = lookaside.store(physical)?;
-        let mut evidence = Evidence { signatures: Vec::new(), searched: Vec::new() };
+        let mut evidence = Evidence::default();
+        let (header, value) = extension::OFFER;
+        if source.says(header, value).await? {
+            attached::of_extension(source, digest, &mut evidence).await?;
+        } else {
+            let store = lookaside.store(source.physical())?;
+            self.stored(&store, digest, &mut evidence).await?;
+        }
+        if lookaside.use_sigstore_attachments(source.physical()) {
+            attached::of_sigstore(source, digest, &mut evidence).await?;
+        }
+        Ok(evidence)
+    }
+
+    /// `signature-1`, `signature-2` and so on up to the first that does not exist
+    /// (containers-registries.d(5)).
+    async fn stored(
+        &self,
+        store: &Store,
+        digest: &Digest,
+        evidence: &mut Evidence,
+    ) -> Result<(), EvidenceError> {
         for number in 1..=limits::SIGNATURES + 1 {
             let location = store.location(digest, number);
             if number == 1 {
                 evidence.searched.push(shown(&location));
             }
-            let Some(blob) = self.read(&location).await? else {
-                return Ok(evidence);
-            };
+            let Some(blob) = self.read(&location).await? else { return Ok(()) };
             if number > limits::SIGNATURES {
                 break;
             }
@@ -155,9 +177,25 @@ pub struct Evidence {
 /// Why signatures could not be collected.
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceError {
+    /// What is attached is no manifest of signatures.
+    #[error("{location} is not a manifest of signatures")]
+    Attachment {
+        /// Where.
+        location: String,
+        /// Why.
+        source: ManifestError,
+    },
     /// The HTTP client cannot be set up.
     #[error("the system's certificates cannot be used")]
     Client(#[source] reqwest::Error),
+    /// The registry's extension answered something else.
+    #[error("the registry's signature extension for {location}")]
+    Extension {
+        /// Where.
+        location: String,
+        /// What is wrong with the answer.
+        source: JsonError,
+    },
     /// registries.d names no usable store.
     #[error(transparent)]
     Lookaside(#[from] LookasideError),
@@ -175,6 +213,9 @@ pub enum EvidenceError {
         /// Why.
         source: ContainerError,
     },
+    /// The registry did not give the signatures that it stores.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
     /// An answer other than 200 and 404.
     #[error("signature store {location} answered {status}")]
     Status {
@@ -226,7 +267,10 @@ impl EvidenceError {
             Self::Status { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
-            Self::Client(_)
+            Self::Registry(error) => error.unavailable(),
+            Self::Attachment { .. }
+            | Self::Client(_)
+            | Self::Extension { .. }
             | Self::Lookaside(_)
             | Self::NotASignature { .. }
             | Self::TooLarge { .. }

@@ -7,10 +7,10 @@ use pullgate_policy::manifest::{
     ContainerImage, Descriptor, Document, ImageConfig, ImageManifest, Index, ManifestError,
 };
 use pullgate_policy::platform::{self, Platform};
-use pullgate_policy::reference::{PullReference, Reference};
+use pullgate_policy::reference::PullReference;
 
 use super::PullError;
-use crate::registry::Repository;
+use crate::registry::{Repository, Source};
 
 /// A resolved image. Its manifest has been verified, and so has the way to it: the index has the
 /// digest that the reference or the registry named, the manifest the digest that the index names.
@@ -22,8 +22,8 @@ pub(super) struct Image {
     pub(super) manifest: Part,
     /// What the manifest says.
     pub(super) content: ContainerImage,
-    /// The repository at the endpoint that served it.
-    pub(super) physical: Reference,
+    /// Where it came from.
+    pub(super) source: Source,
 }
 
 /// A document with its descriptor and the proof that it is what the descriptor says.
@@ -62,7 +62,7 @@ impl Image {
             }
         };
         let content = parsed.container_image().map_err(malformed)?;
-        Ok(Self { index, manifest, content, physical: resolved.physical })
+        Ok(Self { index, manifest, content, source: resolved.source })
     }
 
     /// What the image records refer to.

@@ -132,7 +132,7 @@ impl Gate {
             return Ok(Evidence::default());
         }
         let digest = &image.manifest.descriptor.digest;
-        Ok(self.collector.collect(trust.lookaside(), &image.physical, digest).await?)
+        Ok(self.collector.collect(trust.lookaside(), &image.source, digest).await?)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use pullgate_policy::reference::Reference;
 use reqwest::{Client, Response, StatusCode};
 use url::Url;
@@ -35,6 +35,8 @@ pub(super) struct Endpoint {
 pub(super) struct Ask<'a> {
     /// The part of the path after the repository, for example `manifests/latest`.
     pub(super) path: &'a str,
+    /// Which of the registry's APIs it is for.
+    pub(super) api: Api,
     /// `Accept`.
     pub(super) accept: &'a str,
     /// The first byte that is wanted.
@@ -45,6 +47,15 @@ pub(super) struct Ask<'a> {
     pub(super) last: bool,
     /// Pause before a request is repeated.
     pub(super) pause: Duration,
+}
+
+/// An API of a registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Api {
+    /// The OCI distribution specification's.
+    Distribution,
+    /// OpenShift's, for signatures.
+    Extension,
 }
 
 impl Endpoint {
@@ -117,7 +128,7 @@ impl Endpoint {
     async fn once(&self, ask: Ask<'_>) -> Result<Response, Failure> {
         let mut request = self
             .client
-            .request(Method::GET, self.url(ask.path))
+            .request(Method::GET, self.url(ask.api, ask.path))
             .headers(self.host.headers.clone())
             .header(header::ACCEPT, ask.accept);
         if ask.offset > 0 {
@@ -133,9 +144,29 @@ impl Endpoint {
         }
     }
 
-    fn url(&self, path: &str) -> Url {
+    /// What the registry's root answers about itself, without credentials. None from a peer that is no
+    /// complete registry, as a cache below a path may be.
+    pub(super) async fn about(&self, no_progress: Duration) -> Result<Option<HeaderMap>, Failure> {
+        let mut url = self.host.root.clone();
+        url.set_path(&format!("{}/", url.path().trim_end_matches('/')));
+        let request = self.client.request(Method::GET, url).headers(self.host.headers.clone());
+        let answer = match tokio::time::timeout(no_progress, request.send()).await {
+            Ok(answer) => answer.map_err(Failure::transport)?,
+            Err(_) => return Err(Failure::NoProgress),
+        };
+        let registry = matches!(answer.status(), StatusCode::OK | StatusCode::UNAUTHORIZED);
+        Ok(registry.then(|| answer.headers().clone()))
+    }
+
+    fn url(&self, api: Api, path: &str) -> Url {
         let mut url = self.host.root.clone();
         let root = url.path().trim_end_matches('/').to_owned();
+        let root = match api {
+            Api::Distribution => root,
+            Api::Extension => {
+                format!("{}/extensions/v2", root.strip_suffix("/v2").unwrap_or(&root))
+            }
+        };
         url.set_path(&format!("{root}/{}/{path}", self.repository.path()));
         if !self.host.is_at(self.repository.domain()) {
             // A mirror of several registries tells them apart by this (containerd's hosts.toml).

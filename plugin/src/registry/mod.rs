@@ -27,7 +27,7 @@ pub use error::{Failure, Failures, RegistryError, TokenError};
 pub use hosts::HostsError;
 
 use crate::transport::Tls;
-use endpoint::{Ask, Endpoint};
+use endpoint::{Api, Ask, Endpoint};
 use error::Failures as Causes;
 use hosts::Capability;
 
@@ -142,9 +142,18 @@ impl Repository {
                 let found = Digest::sha256(&body);
                 let expected = named.or(promised.as_ref()).unwrap_or(&found);
                 let blob = Verifier::verify(expected, &body).map_err(Failure::Mismatch)?;
-                Ok(Resolved { body, blob, media_type, physical: endpoint.physical()? })
+                let source = self.source(endpoint)?;
+                Ok(Resolved { body, blob, media_type, source })
             })
             .await
+    }
+
+    fn source(&self, endpoint: Arc<Endpoint>) -> Result<Source, Failure> {
+        let physical = endpoint.physical()?;
+        let Inner { name, no_progress, pause, .. } = &*self.inner;
+        let (name, no_progress, pause) = (name.clone(), *no_progress, *pause);
+        let inner = Arc::new(Inner { name, endpoints: vec![endpoint], no_progress, pause });
+        Ok(Source { repository: Self { inner }, physical })
     }
 
     /// Fetches a manifest of an index, verified against its descriptor.
@@ -239,7 +248,7 @@ impl Inner {
 
     const fn ask<'a>(&self, path: &'a str, accept: &'a str, last: bool) -> Ask<'a> {
         let (no_progress, pause) = (self.no_progress, self.pause);
-        Ask { path, accept, offset: 0, no_progress, last, pause }
+        Ask { path, api: Api::Distribution, accept, offset: 0, no_progress, last, pause }
     }
 
     /// Reads a body that must not be larger than `limit`, whatever it declares.
@@ -271,8 +280,94 @@ pub struct Resolved {
     pub blob: VerifiedBlob,
     /// The `Content-Type` of the answer, without parameters.
     pub media_type: String,
-    /// The reference at the endpoint that answered: registries.d is looked up by it.
-    pub physical: Reference,
+    /// Where it came from.
+    pub source: Source,
+}
+
+/// A repository at the one endpoint that served an image. Signatures are looked for there and nowhere
+/// else (policy-semantics.md 5).
+#[derive(Debug, Clone)]
+pub struct Source {
+    repository: Repository,
+    physical: Reference,
+}
+
+impl Source {
+    /// The reference at this endpoint: registries.d is looked up by it.
+    #[must_use]
+    pub const fn physical(&self) -> &Reference {
+        &self.physical
+    }
+
+    /// Whether the registry says that `header` has the value `value`.
+    ///
+    /// # Errors
+    /// [`RegistryError`] if it cannot be asked.
+    pub async fn says(&self, header: &str, value: &str) -> Result<bool, RegistryError> {
+        let no_progress = self.repository.inner.no_progress;
+        self.first(Capability::Pull, |endpoint, _last| async move {
+            let about = endpoint.about(no_progress).await?;
+            let found = about.as_ref().and_then(|headers| headers.get(header));
+            Ok(found.is_some_and(|found| found == value))
+        })
+        .await
+    }
+
+    /// The answer of the registry's extension API, of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// [`RegistryError`] for every way this can fail.
+    pub async fn extension(&self, path: &str, limit: usize) -> Result<Bytes, RegistryError> {
+        let inner = &self.repository.inner;
+        self.first(Capability::Pull, |endpoint, last| async move {
+            let ask = Ask { api: Api::Extension, ..inner.ask(path, ANYTHING, last) };
+            inner.body(endpoint.get(ask).await?, limit).await
+        })
+        .await
+    }
+
+    /// The manifest that `tag` names and its media type; none where there is no such tag. It is not
+    /// verified: nothing says what its digest is.
+    ///
+    /// # Errors
+    /// [`RegistryError`] for every other way this can fail.
+    pub async fn tagged(&self, tag: &str) -> Result<Option<(Bytes, String)>, RegistryError> {
+        let inner = &self.repository.inner;
+        let path = &format!("manifests/{tag}");
+        self.first(Capability::Pull, |endpoint, last| async move {
+            let answer = match endpoint.get(inner.ask(path, MANIFEST_TYPES, last)).await {
+                Ok(answer) => answer,
+                Err(Failure::NotFound) => return Ok(None),
+                Err(failure) => return Err(failure),
+            };
+            let media_type = content_type(&answer).ok_or(Failure::NoContentType)?;
+            Ok(Some((inner.body(answer, limits::MANIFEST_BYTES).await?, media_type)))
+        })
+        .await
+    }
+
+    /// See [`Repository::small_blob`].
+    ///
+    /// # Errors
+    /// [`RegistryError`] for every way this can fail.
+    pub async fn small_blob(
+        &self,
+        descriptor: &Descriptor,
+        limit: usize,
+    ) -> Result<(Bytes, VerifiedBlob), RegistryError> {
+        self.repository.small_blob(descriptor, limit).await
+    }
+
+    async fn first<T, F>(
+        &self,
+        capability: Capability,
+        fetch: impl Fn(Arc<Endpoint>, bool) -> F,
+    ) -> Result<T, RegistryError>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        self.repository.inner.first(&self.repository.inner.name, capability, fetch).await
+    }
 }
 
 fn content_type(answer: &Response) -> Option<String> {

@@ -81,7 +81,7 @@ pub enum ManifestError {
 }
 
 impl ManifestError {
-    pub(super) fn media_type(text: &str) -> Self {
+    pub(crate) fn media_type(text: &str) -> Self {
         Self::MediaType { media_type: excerpt(text) }
     }
 }

@@ -5,19 +5,26 @@ use std::time::Duration;
 use pullgate::evidence::{Collector, Evidence, EvidenceError};
 use pullgate_policy::digest::Digest;
 use pullgate_policy::lookaside::Lookaside;
+use pullgate_tests::hosts::Hosts;
+use pullgate_tests::sample;
 use pullgate_tests::server::{self, Server};
 use pullgate_tests::signer::Lookaside as Store;
 
-use crate::{answer, reference};
+use crate::{answer, resolve};
 
 const SIGNATURE: &[u8] = b"\xa3\x02 any OpenPGP message";
 
+/// Collects the signatures of `digest`, of an image that another registry than `base` served.
 async fn collect(base: &str, digest: &Digest) -> Result<Evidence, EvidenceError> {
+    let manifest = sample::tiny("signed").manifest;
+    let registry = Server::of_manifest(&manifest).await;
+    let hosts = Hosts::new();
+    hosts.write("registry.example", &format!("server = \"{}\"\n", registry.url()));
+    let source = resolve(&hosts, "registry.example/team/app:v1").await.expect("a manifest").source;
     let text = format!("default-docker:\n  lookaside: {base}\n");
     let lookaside = Lookaside::parse([("a.yaml", text.as_bytes())]).expect("valid registries.d");
     let collector = Collector::new(Duration::from_millis(500)).expect("a client");
-    let physical = reference("registry.example/team/app:v1");
-    collector.collect(&lookaside, physical.reference(), digest).await
+    collector.collect(&lookaside, &source, digest).await
 }
 
 #[tokio::test]

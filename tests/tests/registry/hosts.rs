@@ -37,7 +37,10 @@ async fn hosts_are_asked_in_the_order_of_the_file() {
     assert_eq!(zebra.requests(), [format!("GET /v2{query}")]);
     assert_eq!(mirror.requests(), [format!("GET /cache{query}")]);
     assert_eq!(pushed.requests().len(), 0);
-    assert_eq!(resolved.physical.to_string(), format!("{}/cache/team/app:v1", mirror.host()));
+    assert_eq!(
+        resolved.source.physical().to_string(),
+        format!("{}/cache/team/app:v1", mirror.host())
+    );
 
     hosts.write("registry.example_5000_", &format!("server = \"{}\"\n", zebra.url()));
     let error =

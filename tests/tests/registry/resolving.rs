@@ -23,7 +23,7 @@ async fn a_real_registry_resolves_tags_and_digests_over_tls() {
         let resolved = resolve(&hosts, name).await.expect(name);
         assert_eq!(resolved.body, image.manifest.bytes, "{name}");
         assert_eq!(resolved.media_type, image.manifest.media_type, "{name}");
-        assert_eq!(resolved.physical.to_string(), name, "{name}");
+        assert_eq!(resolved.source.physical().to_string(), name, "{name}");
     }
     let missing = resolve(&hosts, "registry.example/tls:v2").await.expect_err("no such tag");
     assert!(missing.not_found() && !missing.unavailable(), "{missing}");

@@ -1,11 +1,13 @@
 //! sigstore signatures as cosign attaches them: a payload, a signature in an annotation, and what leads
 //! back to a key or certificate that the policy trusts (policy-semantics.md 4).
 
+mod attachment;
 mod certificate;
 mod key;
 pub mod log;
 mod pem;
 
+pub use attachment::{attached, attachment_tag};
 pub use certificate::{Authorities, CertificateError, Subject, issuer, leaf};
 pub use key::{KeyError, PublicKey};
 use log::{Entry, LogError};
@@ -15,7 +17,6 @@ use std::time::SystemTime;
 
 use super::payload::{Format, Payload};
 use super::{Claim, SignatureFault, Signer, UntrustedAttachment};
-use crate::digest::Digest;
 use crate::reference::Reference;
 use crate::strict::base64;
 
@@ -26,12 +27,6 @@ const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
 const CHAIN: &str = "dev.sigstore.cosign/chain";
 const SET: &str = "dev.sigstore.cosign/bundle";
-
-/// The tag under which cosign attaches signatures to the manifest `digest`.
-#[must_use]
-pub fn attachment_tag(digest: &Digest) -> String {
-    format!("{}.sig", digest.to_string().replacen(':', "-", 1))
-}
 
 /// What a signature must lead back to, ready to verify with.
 #[derive(Debug)]
