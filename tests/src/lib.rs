@@ -16,6 +16,7 @@
 
 pub mod broken;
 pub mod containerd;
+pub mod cosign;
 pub mod cri;
 pub mod dump;
 pub mod hosts;

@@ -102,6 +102,13 @@ impl Registry {
         self.link(repository, &format!("_manifests/revisions/sha256/{}", hex(digest)), digest);
     }
 
+    /// The digest that a tag names.
+    #[must_use]
+    pub fn tagged(&self, repository: &str, tag: &str) -> String {
+        let place = format!("repositories/{repository}/_manifests/tags/{tag}/current/link");
+        std::fs::read_to_string(self.storage().join(place)).expect("the tag to be there")
+    }
+
     /// Lets a tag name the manifest `digest`.
     pub fn tag(&self, repository: &str, tag: &str, digest: &str) {
         let tag = format!("_manifests/tags/{tag}");

@@ -35,7 +35,7 @@ pub(super) async fn of_sigstore(
     let Some((body, media_type)) = source.tagged(&tag).await? else { return Ok(()) };
     let attached = sigstore::attached(&body, &media_type)
         .map_err(|source| EvidenceError::Attachment { location, source })?;
-    for (descriptor, annotations) in attached {
+    for sigstore::Attached { descriptor, annotations } in attached {
         let (payload, _proof) = source.small_blob(&descriptor, limits::SIGNATURE_BYTES).await?;
         evidence.signatures.push(UntrustedSignature::Sigstore(UntrustedAttachment {
             media_type: descriptor.media_type,

@@ -1,4 +1,4 @@
-//! The answer of OpenShift's registry extension for signatures (policy-semantics.md 2.5).
+//! The answer of `OpenShift`'s registry extension for signatures (policy-semantics.md 2.5).
 
 use super::UntrustedSignature;
 use crate::strict::{JsonError, json};

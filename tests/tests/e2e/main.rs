@@ -6,3 +6,4 @@ mod environment;
 mod identity;
 mod refused;
 mod scene;
+mod sigstore;

@@ -13,14 +13,20 @@ pub fn attachment_tag(digest: &Digest) -> String {
     format!("{}.sig", digest.to_string().replacen(':', "-", 1))
 }
 
+/// One payload of an attachment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attached {
+    /// The payload's blob.
+    pub descriptor: Descriptor,
+    /// The signature and what belongs to it.
+    pub annotations: BTreeMap<String, String>,
+}
+
 /// The payloads that an attachment's manifest lists, each with its annotations.
 ///
 /// # Errors
 /// [`ManifestError`] for anything but an OCI image manifest (policy-semantics.md 2.5).
-pub fn attached(
-    body: &[u8],
-    content_type: &str,
-) -> Result<Vec<(Descriptor, BTreeMap<String, String>)>, ManifestError> {
+pub fn attached(body: &[u8], content_type: &str) -> Result<Vec<Attached>, ManifestError> {
     if content_type != OCI_MANIFEST {
         return Err(ManifestError::media_type(content_type));
     }
@@ -42,7 +48,7 @@ pub fn attached(
                 annotations.insert(key.to_owned(), value.string()?.to_owned());
             }
         }
-        attached.push((descriptor, annotations));
+        attached.push(Attached { descriptor, annotations });
     }
     Ok(attached)
 }

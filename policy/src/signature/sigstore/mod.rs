@@ -7,7 +7,7 @@ mod key;
 pub mod log;
 mod pem;
 
-pub use attachment::{attached, attachment_tag};
+pub use attachment::{Attached, attached, attachment_tag};
 pub use certificate::{Authorities, CertificateError, Subject, issuer, leaf};
 pub use key::{KeyError, PublicKey};
 use log::{Entry, LogError};
