@@ -47,14 +47,6 @@ impl Lease {
         Ok(Self { containerd: containerd.clone(), id, metadata, held: true })
     }
 
-    /// Keeps content, also content that does not exist yet.
-    ///
-    /// # Errors
-    /// [`HandoffError`] if containerd refuses.
-    pub async fn keep_content(&self, digest: &Digest) -> Result<(), HandoffError> {
-        self.keep(digest.to_string(), "content".to_owned()).await
-    }
-
     /// Keeps a snapshot, also one that does not exist yet: containerd 1.6 does not add a snapshot that
     /// is already there to the lease that prepares it (containerd-handoff.md 1.4.2).
     ///
@@ -65,10 +57,7 @@ impl Lease {
         snapshotter: &str,
         chain_id: &Digest,
     ) -> Result<(), HandoffError> {
-        self.keep(chain_id.to_string(), format!("snapshots/{snapshotter}")).await
-    }
-
-    async fn keep(&self, id: String, r#type: String) -> Result<(), HandoffError> {
+        let (id, r#type) = (chain_id.to_string(), format!("snapshots/{snapshotter}"));
         let message =
             AddResourceRequest { id: self.id.clone(), resource: Some(Resource { id, r#type }) };
         LeasesClient::new(self.containerd.channel.clone())

@@ -103,15 +103,20 @@ impl Extraction<'_> {
         match snapshots(self.lease).prepare(self.lease.request(message)).await {
             Ok(answer) => Ok(Some(answer.into_inner().mounts)),
             Err(status) if status.code() == Code::AlreadyExists => {
-                self.stat().await.map_err(|status| self.missing(CALL, status))?;
+                self.keep(CALL).await?;
                 Ok(None)
             }
             Err(status) => Err(self.missing(CALL, status)),
         }
     }
 
-    async fn stat(&self) -> Result<(), Status> {
-        stat(self.lease, self.snapshotter, &self.layer.chain_id).await
+    /// Puts a snapshot that somebody else made under the lease, which containerd 1.6 does not do
+    /// itself, and looks whether it is still there.
+    async fn keep(&self, call: &'static str) -> Result<(), HandoffError> {
+        let chain_id = &self.layer.chain_id;
+        self.lease.keep_snapshot(self.snapshotter, chain_id).await?;
+        let there = stat(self.lease, self.snapshotter, chain_id).await;
+        there.map_err(|status| self.missing(call, status))
     }
 
     fn missing(&self, call: &'static str, status: Status) -> HandoffError {
@@ -153,7 +158,7 @@ impl Extraction<'_> {
             // Another pull was faster with the same layer.
             Err(status) if status.code() == Code::AlreadyExists => {
                 self.remove().await;
-                self.stat().await.map_err(|status| self.missing(CALL, status))
+                self.keep(CALL).await
             }
             Err(status) => Err(HandoffError::from_status(CALL, status)),
         }

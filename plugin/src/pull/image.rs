@@ -64,11 +64,6 @@ impl Image {
         let content = parsed.container_image().map_err(malformed)?;
         Ok(Self { index, manifest, content, source: resolved.source })
     }
-
-    /// What the image records refer to.
-    pub(super) fn top(&self) -> &Part {
-        self.index.as_ref().map_or(&self.manifest, |(part, _)| part)
-    }
 }
 
 /// The manifest of `index` that containerd would run on `host`.

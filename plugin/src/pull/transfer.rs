@@ -73,7 +73,6 @@ impl<'a> Transfer<'a> {
         let layers = image.content.layers(&config).map_err(malformed)?;
         let source = self.source(admission);
 
-        self.keep(image, &layers).await?;
         let manifest = self.put_manifests(image, &layers, &source).await?;
         let part = Part { descriptor: image.content.config().clone(), body, proof };
         let config = self.put(Kind::Config, &part, &source).await?;
@@ -97,22 +96,6 @@ impl<'a> Transfer<'a> {
         let host = reference.domain();
         let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
         Labels::from([content::distribution_source(host, reference.path())])
-    }
-
-    /// Puts everything under the lease before it exists, so that nothing of it is ever collectable.
-    async fn keep(&self, image: &Image, layers: &[Layer]) -> Result<(), HandoffError> {
-        let documents = [image.top(), &image.manifest];
-        for part in documents {
-            self.lease.keep_content(&part.descriptor.digest).await?;
-        }
-        self.lease.keep_content(&image.content.config().digest).await?;
-        for layer in layers {
-            self.lease.keep_content(&layer.descriptor.digest).await?;
-        }
-        for layer in layers {
-            self.lease.keep_snapshot(&self.snapshotter, &layer.chain_id).await?;
-        }
-        Ok(())
     }
 
     /// Commits the index, if there is one, and the manifest, each with references to what it names.
@@ -172,9 +155,11 @@ impl<'a> Transfer<'a> {
         tokio::try_join!(fetch, unpack).map(drop)
     }
 
-    /// How many of the lowest layers are unpacked already.
+    /// How many of the lowest layers are unpacked already. They are kept before they are looked for,
+    /// so that they stay; what the transfer itself writes, containerd puts under the lease.
     async fn unpacked(&self, layers: &[Layer]) -> Result<usize, HandoffError> {
         for (position, layer) in layers.iter().enumerate() {
+            self.lease.keep_snapshot(&self.snapshotter, &layer.chain_id).await?;
             if !snapshot::exists(&self.lease, &self.snapshotter, &layer.chain_id).await? {
                 return Ok(position);
             }

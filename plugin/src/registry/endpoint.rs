@@ -54,7 +54,7 @@ pub(super) struct Ask<'a> {
 pub(super) enum Api {
     /// The OCI distribution specification's.
     Distribution,
-    /// OpenShift's, for signatures.
+    /// `OpenShift`'s, for signatures.
     Extension,
 }
 
