@@ -1,7 +1,7 @@
 # pullgate. `make` lists the targets.
 SHELL := /bin/bash -euo pipefail
 .DELETE_ON_ERROR:
-.PHONY: help demo test conformance bench lint audit build release install-test-deps
+.PHONY: help demo test conformance differential bench lint audit build release install-test-deps
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ test: install-test-deps build ## Install what the tests need and run all of them
 
 conformance: ## Run the corpus of PULLGATE_CONFORMANCE_DIR (default ../shared/conformance)
 	cargo test --package pullgate-tests --test conformance -- --nocapture
+
+differential: install-test-deps build ## Compare PULLGATE_DIFF_CASES (default 2000) random cases with skopeo
+	cargo test --package pullgate-tests --test differential -- --nocapture
 
 bench: install-test-deps release ## Measure pulls against containerd's own, and hashing against openssl
 	cargo run --quiet --release --package pullgate-tests --bin measure

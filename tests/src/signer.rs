@@ -27,7 +27,13 @@ pub struct Signer {
     _agent: Process,
     home: TempDir,
     fingerprint: String,
+    /// What its clock says, if not the time.
+    clock: Option<&'static str>,
+    /// Whether the public key has been exported, and is another than gpg's own copy.
+    exported: bool,
 }
+
+const YEARS_AGO: &str = "--faked-system-time=20200101T000000!";
 
 impl Signer {
     /// Makes a new Ed25519 key.
@@ -39,22 +45,62 @@ impl Signer {
     /// Makes a new key.
     #[must_use]
     pub fn with(algorithm: Algorithm) -> Self {
-        let home = place::for_sockets("gpg");
-        let mut signer =
-            Self { _agent: start_agent(home.path()), home, fingerprint: String::new() };
         let name = match algorithm {
             Algorithm::Ed25519 => "ed25519",
             Algorithm::Rsa3072 => "rsa3072",
         };
+        Self::with_key(name, "never", &[])
+    }
+
+    fn with_key(name: &str, end: &str, options: &[&str]) -> Self {
+        let home = place::for_sockets("gpg");
+        let mut signer = Self {
+            _agent: start_agent(home.path()),
+            home,
+            fingerprint: String::new(),
+            clock: None,
+            exported: false,
+        };
         let user = "Release key <release@example.com>";
         let unlocked = ["--passphrase", "", "--pinentry-mode", "loopback"];
-        run(signer.gpg(&unlocked).args(["--quick-gen-key", user, name, "sign", "never"]));
+        let mut gpg = signer.gpg(&unlocked);
+        run(gpg.args(options).args(["--quick-gen-key", user, name, "sign", end]));
         let listing = run(&mut signer.gpg(&["--with-colons", "--list-keys"]));
         let listing = String::from_utf8(listing).expect("a listing of ASCII");
         let line = listing.lines().find_map(|line| line.strip_prefix("fpr:"));
         let fields = line.expect("the listing to have a fingerprint");
         fields.trim_matches(':').clone_into(&mut signer.fingerprint);
         signer
+    }
+
+    /// Makes a key that signed while it was alive and has ended since.
+    #[must_use]
+    pub fn expired() -> Self {
+        let mut signer = Self::with_key("ed25519", "1y", &[YEARS_AGO]);
+        signer.clock = Some(YEARS_AGO);
+        signer
+    }
+
+    /// Makes a key that its owner has revoked. It still signs.
+    #[must_use]
+    pub fn revoked() -> Self {
+        let signer = Self::new();
+        let name = format!("openpgp-revocs.d/{}.rev", signer.fingerprint);
+        let text = std::fs::read_to_string(signer.home.path().join(name)).expect("gpg made it");
+        // gpg guards the certificate against import by mistake with a colon.
+        let certificate = signer.file("revocation", text.replace(":-----", "-----").as_bytes());
+        let secret = run(&mut signer.gpg(&["--armor", "--export-secret-keys"]));
+        let public = {
+            run(signer.gpg(&["--import"]).arg(certificate));
+            run(&mut signer.gpg(&["--export"]))
+        };
+        // gpg does not sign with a key that it knows to be revoked: it forgets, the file does not.
+        signer.file("public.gpg", &public);
+        let fingerprint = signer.fingerprint.clone();
+        run(&mut signer.gpg(&["--yes", "--delete-secret-and-public-key", &fingerprint]));
+        let secret = signer.file("secret", &secret);
+        run(signer.gpg(&["--import"]).arg(secret));
+        Self { exported: true, ..signer }
     }
 
     /// The fingerprint of the primary key.
@@ -67,6 +113,9 @@ impl Signer {
     #[must_use]
     pub fn public_key(&self) -> PathBuf {
         let path = self.home.path().join("public.gpg");
+        if self.exported {
+            return path;
+        }
         std::fs::write(&path, run(&mut self.gpg(&["--export"]))).expect("the key to be written");
         path
     }
@@ -121,7 +170,7 @@ impl Signer {
     fn gpg(&self, arguments: &[&str]) -> Command {
         let mut gpg = Command::new("gpg");
         gpg.args(["--batch", "--quiet", "--trust-model", "always", "--homedir"]);
-        gpg.arg(self.home.path()).args(arguments);
+        gpg.arg(self.home.path()).args(self.clock).args(arguments);
         gpg
     }
 

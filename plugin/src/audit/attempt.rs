@@ -108,6 +108,11 @@ impl Attempt {
         self.end(Outcome::Accepted);
     }
 
+    /// Nobody wanted the image on the node: there is no outcome to record.
+    pub fn unrecorded(mut self) {
+        self.ended = true;
+    }
+
     /// The policy did not accept the image.
     pub fn rejected(mut self, code: &'static str, message: &str) {
         self.reason(code);

@@ -7,19 +7,19 @@ mod transfer;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use pullgate_policy::decision::{Basis, Subject};
+use pullgate_policy::decision::{Basis, Code, Decision, Subject};
 use pullgate_policy::platform::Platform;
 use pullgate_policy::reference::PullReference;
-use pullgate_policy::{Admission, decide};
+use pullgate_policy::{Admission, Rejection, decide};
 
 pub use error::{Class, PullError};
 
 use crate::audit::{Attempt, Signer, chain};
 use crate::containerd::Containerd;
 use crate::evidence::{Collector, Evidence};
-use crate::registry::{AuthConfig, Credentials, Registry};
+use crate::registry::{AuthConfig, Credentials, Registry, Repository};
 use crate::trust::{Snapshot, Trust};
-use image::Image;
+use image::{Image, Part};
 use transfer::Transfer;
 
 /// What kubelet asks for. Nothing in it has been checked.
@@ -93,6 +93,18 @@ impl Gate {
         outcome
     }
 
+    /// Decides about one image as a pull would, from what is on the network now. Nothing is handed to
+    /// containerd, and nothing is recorded.
+    ///
+    /// # Errors
+    /// [`PullError`] names the stage that refused.
+    pub async fn check(&self, request: PullRequest) -> Result<Basis, PullError> {
+        let mut attempt = Attempt::begin(&request);
+        let judged = self.judge(request, &mut attempt).await;
+        attempt.unrecorded();
+        Ok(judged?.admission.basis().clone())
+    }
+
     /// The trust path. Each stage takes what the one before returned; nothing is fetched for an image
     /// that was not admitted but its manifest, and containerd sees nothing of it.
     async fn stages(
@@ -100,6 +112,22 @@ impl Gate {
         request: PullRequest,
         attempt: &mut Attempt,
     ) -> Result<ImageId, PullError> {
+        let Judged { repository, image, admission } = self.judge(request, attempt).await?;
+
+        let pinned = self.sandbox_image.as_ref() == Some(admission.reference());
+        let transfer = Transfer::begin(&self.containerd, &repository, self.parallel_layers).await?;
+        let outcome = transfer.hand_over(&admission, &image, pinned).await;
+        attempt.bytes(transfer.bytes());
+        transfer.end().await;
+        outcome
+    }
+
+    /// The stages up to the policy's word.
+    async fn judge(
+        &self,
+        request: PullRequest,
+        attempt: &mut Attempt,
+    ) -> Result<Judged, PullError> {
         let reference = PullReference::parse(&request.image)?;
         attempt.reference(&reference.to_string());
         let trust = self.trust.snapshot()?;
@@ -110,52 +138,83 @@ impl Gate {
         let image = Image::resolve(&repository, &reference, &self.platform).await?;
         attempt.digest(&image.manifest.descriptor.digest.to_string());
 
-        let evidence = self.collect(&trust, &reference, &image).await?;
-        let admission = admit(&trust, &reference, &image, &evidence, attempt)?;
-
-        let pinned = self.sandbox_image.as_ref() == Some(&reference);
-        let transfer = Transfer::begin(&self.containerd, &repository, self.parallel_layers).await?;
-        let outcome = transfer.hand_over(&admission, &image, pinned).await;
-        attempt.bytes(transfer.bytes());
-        transfer.end().await;
-        outcome
+        let evidence = self.collect(&trust, &reference, &image, &image.manifest).await?;
+        let decision = decide_on(&trust, &reference, &image.manifest, &evidence);
+        note(&decision, attempt);
+        match decision.verdict {
+            Ok(admission) => Ok(Judged { repository, image, admission }),
+            Err(rejection) => Err(self.explain(&trust, &reference, &image, rejection).await.into()),
+        }
     }
 
-    /// The signatures of the image, unless the verdict does not depend on any.
+    /// The signatures of one document of the image, unless the verdict does not depend on any.
     async fn collect(
         &self,
         trust: &Snapshot,
         reference: &PullReference,
         image: &Image,
+        document: &Part,
     ) -> Result<Evidence, PullError> {
         if !trust.policy().applicable(reference).requirements.needs_signatures() {
             return Ok(Evidence::default());
         }
-        let digest = &image.manifest.descriptor.digest;
+        let digest = &document.descriptor.digest;
         Ok(self.collector.collect(trust.lookaside(), &image.source, digest).await?)
+    }
+
+    /// The reason of a refusal, or a better one where only the index is signed: most tools sign that
+    /// alone unless told otherwise. The image stays refused whatever is found.
+    async fn explain(
+        &self,
+        trust: &Snapshot,
+        reference: &PullReference,
+        image: &Image,
+        rejection: Rejection,
+    ) -> Rejection {
+        let Some((index, _)) = &image.index else { return rejection };
+        if rejection.code() != Code::SignatureMissing {
+            return rejection;
+        }
+        let Ok(evidence) = self.collect(trust, reference, image, index).await else {
+            return rejection;
+        };
+        match decide_on(trust, reference, index, &evidence).verdict {
+            Ok(accepted) => Rejection::index_only(&image.manifest.descriptor.digest, &accepted),
+            Err(_) => rejection,
+        }
     }
 }
 
-/// Asks the policy, and notes what it says.
-fn admit(
+/// An image that the policy accepts, and where it is.
+struct Judged {
+    repository: Repository,
+    image: Image,
+    admission: Admission,
+}
+
+/// Asks the policy.
+fn decide_on(
     trust: &Snapshot,
     reference: &PullReference,
-    image: &Image,
+    document: &Part,
     evidence: &Evidence,
-    attempt: &mut Attempt,
-) -> Result<Admission, PullError> {
+) -> Decision {
     let applicable = trust.policy().applicable(reference);
     let subject = Subject {
         reference,
-        manifest: &image.manifest.proof,
+        manifest: &document.proof,
         signatures: &evidence.signatures,
         searched: &evidence.searched,
     };
     let material = Snapshot::material(applicable.requirements);
-    let decision = decide(applicable, subject, &material, SystemTime::now());
+    decide(applicable, subject, &material, SystemTime::now())
+}
+
+/// Notes what the policy says for the record.
+fn note(decision: &Decision, attempt: &mut Attempt) {
     attempt.scope(&decision.trace.scope);
     tracing::debug!(PULL_ID = attempt.id(), trace = ?decision.trace, "decided");
-    let admission = decision.verdict?;
+    let Ok(admission) = &decision.verdict else { return };
     match admission.basis() {
         Basis::Signed(signers) => {
             attempt.reason("SIGNED");
@@ -170,5 +229,4 @@ fn admit(
         }
         Basis::Unverified => attempt.reason("UNVERIFIED"),
     }
-    Ok(admission)
 }

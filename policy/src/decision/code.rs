@@ -15,6 +15,8 @@ pub enum Code {
     DigestMismatch,
     /// The signature names another image.
     IdentityMismatch,
+    /// The signature is for the index, not for this platform's manifest.
+    IndexOnlySigned,
     /// A key file cannot be read.
     KeyFileUnreadable,
     /// The signing key is past its end.
@@ -45,11 +47,12 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::BaseLayerUnsupported,
         Self::CertificateInvalid,
         Self::DigestMismatch,
         Self::IdentityMismatch,
+        Self::IndexOnlySigned,
         Self::KeyFileUnreadable,
         Self::KeyExpired,
         Self::KeyRevoked,
@@ -73,6 +76,7 @@ impl Code {
             Self::CertificateInvalid => "CERTIFICATE_INVALID",
             Self::DigestMismatch => "DIGEST_MISMATCH",
             Self::IdentityMismatch => "IDENTITY_MISMATCH",
+            Self::IndexOnlySigned => "INDEX_ONLY_SIGNED",
             Self::KeyFileUnreadable => "KEY_FILE_UNREADABLE",
             Self::KeyExpired => "KEY_EXPIRED",
             Self::KeyRevoked => "KEY_REVOKED",
@@ -134,6 +138,7 @@ impl Code {
             Self::CertificateInvalid | Self::LogEntryInvalid | Self::SignatureInvalid => 2,
             Self::KeyUnknown => 1,
             Self::BaseLayerUnsupported
+            | Self::IndexOnlySigned
             | Self::KeyFileUnreadable
             | Self::KeyTypeUnsupported
             | Self::PolicyReject

@@ -170,6 +170,18 @@ impl Rejection {
         Self { code, message }
     }
 
+    /// The reason of a refused image whose index the policy would accept: signatures of the manifest
+    /// that runs count, as in containers/image (policy-semantics.md 1.6).
+    #[must_use]
+    pub fn index_only(manifest: &Digest, index: &Admission) -> Self {
+        let index = index.manifest();
+        let text = format!(
+            "only the index {index} is signed, and what counts is a signature of this platform's \
+             manifest {manifest}: sign every manifest (`cosign sign --recursive`)"
+        );
+        Self::new(Code::IndexOnlySigned, text)
+    }
+
     /// The stable reason.
     #[must_use]
     pub const fn code(&self) -> Code {

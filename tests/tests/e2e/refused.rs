@@ -58,6 +58,33 @@ async fn only_what_is_signed_for_its_name_enters() {
 }
 
 #[tokio::test]
+async fn an_index_that_alone_is_signed_is_not_enough() {
+    let (release, stranger, lookaside) = (Signer::new(), Signer::new(), Lookaside::new());
+    let settings = Settings {
+        policy: Some(policy(NAME, &release.public_key())),
+        registries_d: Some(lookaside.registries_d(NAME, &lookaside.url())),
+        ..Settings::default()
+    };
+    let scene = Scene::with(Version::V1_6, Default::default(), settings).await;
+    let sign = |signer: &Signer, name: &str, digest: &str| {
+        lookaside.add(name, digest, &signer.sign(digest, &format!("{NAME}/{name}:v1")));
+    };
+    for (name, signer, reason) in
+        [("signed", &release, "INDEX_ONLY_SIGNED"), ("strange", &stranger, "SIGNATURE_MISSING")]
+    {
+        let index = sample::multi_arch(name);
+        index.store(&scene.registry, name, "v1");
+        sign(signer, name, &index.document.digest);
+        let answer = scene.pull(&format!("{name}:v1")).await;
+        check(&scene, name, answer, (Code::Unknown, REJECTED, reason));
+        for image in &index.images {
+            sign(&release, name, &image.manifest.digest);
+        }
+        scene.pull(&format!("{name}:v1")).await.expect("the platform's manifest is signed");
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_cannot_be_read_is_not_an_empty_one() {
     let (release, lookaside) = (Signer::new(), Lookaside::new());
     let down = Server::start(|_| server::status(http::StatusCode::INTERNAL_SERVER_ERROR)).await;

@@ -1,0 +1,72 @@
+//! What skopeo and pullgate say of a case.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use pullgate::audit::chain;
+use pullgate::containerd::Containerd;
+use pullgate::evidence::Collector;
+use pullgate::pull::{Gate, Pod, PullRequest};
+use pullgate::registry::{AuthConfig, Registry, Settings};
+use pullgate::trust::{Settings as TrustSettings, Trust};
+use pullgate_policy::platform::Platform;
+use pullgate_tests::place;
+use pullgate_tests::process::with_usr;
+
+use crate::case::Case;
+
+/// Accepted, or the words of the refusal.
+pub(crate) type Verdict = Result<(), String>;
+
+/// Skopeo's verdict and ours.
+pub(crate) async fn both(case: &Case) -> (Verdict, Verdict) {
+    tokio::join!(theirs(case), ours(case))
+}
+
+async fn theirs(case: &Case) -> Verdict {
+    let usr = place::suite("forky").join("usr");
+    let mut skopeo = tokio::process::Command::from(with_usr(&usr, "/usr/bin/skopeo"));
+    skopeo.arg("--policy").arg(case.policy()).arg("--registries.d").arg(case.registries_d());
+    skopeo.args(["copy", "--quiet", "--src-tls-verify=false"]);
+    skopeo.arg(format!("docker://{}", case.reference()));
+    skopeo.arg(format!("dir:{}", case.folder().join("copy").display()));
+    let output = skopeo.stdin(Stdio::null()).output().await.expect("skopeo to run");
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!text.contains("no such file or directory\" skopeo"), "{text}");
+    Err(text)
+}
+
+async fn ours(case: &Case) -> Verdict {
+    let patience = Duration::from_secs(10);
+    let registry = Registry::new(Settings {
+        config_path: Vec::new(),
+        no_progress: patience,
+        pause: Duration::from_millis(10),
+    });
+    let gate = Gate {
+        trust: Arc::new(Trust::new(TrustSettings {
+            policy: Some(case.policy()),
+            registries_d: Some(case.registries_d()),
+            keep_last_good: false,
+        })),
+        registry,
+        collector: Collector::new(patience).expect("a client"),
+        // Nothing is handed over.
+        containerd: Containerd::new(Path::new("/nowhere")),
+        parallel_layers: 1,
+        sandbox_image: None,
+        platform: Platform::new(std::env::consts::OS, std::env::consts::ARCH, ""),
+    };
+    let request = PullRequest {
+        image: case.reference().to_owned(),
+        auth: AuthConfig::default(),
+        pod: Pod::default(),
+        runtime_handler: None,
+    };
+    gate.check(request).await.map(drop).map_err(|error| chain(&error))
+}
