@@ -12,13 +12,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use pullgate_policy::decision::TrustMaterial;
 use pullgate_policy::digest::Digest;
-use pullgate_policy::document::{Policy, PolicyError, Requirements};
+use pullgate_policy::document::{Dialect, Policy, PolicyError, Requirements};
 use pullgate_policy::limits;
 use pullgate_policy::lookaside::{Lookaside, LookasideError};
 
 pub use file::FileError;
 
 use crate::audit::chain;
+
+/// Nobody but pullgate reads the files here.
+const OWN: &str = "/etc/pullgate";
 
 /// Where the policy is read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +32,8 @@ pub struct Settings {
     pub policy: Option<PathBuf>,
     /// The one registries.d directory; without it those of containers-registries.d(5) for root.
     pub registries_d: Option<PathBuf>,
+    /// Whether the policy is pullgate's own wherever it lies, and may say what other tools refuse.
+    pub extensions: bool,
     /// Whether a broken file leaves the last good snapshot in force.
     pub keep_last_good: bool,
 }
@@ -152,7 +157,9 @@ impl Trust {
         for key in lookaside.unknown_keys() {
             tracing::warn!("registries.d: {key}");
         }
-        let policy = Policy::parse(&policy)
+        let own = self.settings.extensions || policy_path.starts_with(OWN);
+        let dialect = if own { Dialect::Extended } else { Dialect::Standard };
+        let policy = Policy::parse(&policy, dialect)
             .map_err(|source| TrustError::Policy { path: policy_path.clone(), source })?;
         if let Some(path) = policy.relative_paths().first() {
             let path = path.to_path_buf();

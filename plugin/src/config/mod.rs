@@ -46,6 +46,8 @@ pub struct Policy {
     pub path: Option<PathBuf>,
     /// The folder of lookaside settings; none is the usual place.
     pub registries_d: Option<PathBuf>,
+    /// Whether the policy is pullgate's own wherever it lies.
+    pub extensions: bool,
     /// Whether a broken file leaves the last good one in force.
     pub keep_last_good: bool,
 }
@@ -168,6 +170,7 @@ impl Parser<'_> {
             policy: Policy {
                 path: self.absolute("policy.path", raw.policy.path)?,
                 registries_d: self.absolute("policy.registries_d", raw.policy.registries_d)?,
+                extensions: raw.policy.extensions,
                 keep_last_good: raw.policy.keep_last_good,
             },
             registry: Registry {

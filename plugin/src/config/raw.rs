@@ -32,6 +32,7 @@ pub(super) struct RawContainerd {
 pub(super) struct RawPolicy {
     pub(super) path: Option<PathBuf>,
     pub(super) registries_d: Option<PathBuf>,
+    pub(super) extensions: bool,
     pub(super) keep_last_good: bool,
 }
 

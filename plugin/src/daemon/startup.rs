@@ -51,6 +51,7 @@ pub(super) fn settings(config: &Config) -> Settings {
     Settings {
         policy: config.policy.path.clone(),
         registries_d: config.policy.registries_d.clone(),
+        extensions: config.policy.extensions,
         keep_last_good: config.policy.keep_last_good,
     }
 }

@@ -3,7 +3,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use nix::sys::stat::Mode;
-use pullgate_policy::document::Policy;
+use pullgate_policy::document::{Dialect, Policy};
 use tempfile::TempDir;
 
 use super::{FileError, Settings, Snapshot, Trust, TrustError};
@@ -15,6 +15,7 @@ fn trust(directory: &Path, keep_last_good: bool) -> Trust {
     Trust::new(Settings {
         policy: Some(directory.join("policy.json")),
         registries_d: Some(directory.join("registries.d")),
+        extensions: false,
         keep_last_good,
     })
 }
@@ -124,8 +125,20 @@ fn a_change_is_seen_and_the_last_good_one_kept_only_if_asked_for() {
 fn an_unreadable_key_file_carries_its_reason() {
     let text =
         r#"{"default":[{"type":"signedBy","keyType":"GPGKeys","keyPath":"/nowhere/k.gpg"}]}"#;
-    let policy = Policy::parse(text.as_bytes()).unwrap();
+    let policy = Policy::parse(text.as_bytes(), Dialect::Standard).unwrap();
     let material = Snapshot::material(policy.default_requirements());
     let content = material.get(Path::new("/nowhere/k.gpg")).unwrap();
     assert!(content.as_ref().unwrap_err().contains("cannot read /nowhere/k.gpg"));
+}
+
+#[test]
+fn extensions_are_read_only_where_nobody_else_reads() {
+    let text = r#"{"default":[{"type":"sigstoreSigned","rekorPublicKeyPath":"/rekor.pub",
+        "fulcio":{"caPath":"/ca.pem","oidcIssuer":"https://i.example","subjectURI":"https://w.example"}}]}"#;
+    let directory = written(text);
+    let found = refusal(directory.path());
+    assert!(found.contains("unknown key \"subjectURI\""), "{found}");
+    let ordinary = trust(directory.path(), false);
+    let settings = Settings { extensions: true, ..ordinary.settings().clone() };
+    Trust::new(settings).snapshot().unwrap();
 }

@@ -60,7 +60,7 @@ pub fn root(root: &TrustRoot, material: &TrustMaterial) -> Result<Root, Rejectio
             authorities: authorities(&fulcio.ca, None, material)?,
             subject: sigstore::Subject::Account {
                 issuer: fulcio.oidc_issuer.clone(),
-                email: fulcio.subject_email.clone(),
+                account: fulcio.account.clone(),
             },
             log: log(rekor, material)?,
         },

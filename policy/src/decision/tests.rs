@@ -3,7 +3,7 @@ use std::time::SystemTime;
 
 use super::{Basis, Code, Decision, Outcome, Subject, TrustMaterial, decide};
 use crate::digest::{Digest, Verifier};
-use crate::document::Policy;
+use crate::document::{Dialect, Policy};
 use crate::reference::PullReference;
 use crate::signature::{UntrustedAttachment, UntrustedSignature};
 
@@ -12,7 +12,9 @@ fn decided(
     signatures: &[UntrustedSignature],
     material: &TrustMaterial,
 ) -> Decision {
-    let policy = Policy::parse(format!(r#"{{"default":[{requirements}]}}"#).as_bytes()).unwrap();
+    let policy =
+        Policy::parse(format!(r#"{{"default":[{requirements}]}}"#).as_bytes(), Dialect::Standard)
+            .unwrap();
     let reference = PullReference::parse("registry.example/app:1").unwrap();
     let manifest = Verifier::verify(&Digest::sha256(b"manifest"), b"manifest").unwrap();
     let searched = ["https://sigs.example/app/signature-1".to_owned()];

@@ -15,7 +15,7 @@ use std::path::Path;
 
 pub use error::PolicyError;
 pub use requirement::{KeyType, Requirement, Requirements, SignedBy};
-pub use sigstore::{Fulcio, Pki, SigstoreSigned, TrustRoot};
+pub use sigstore::{Account, Fulcio, Pattern, Pki, SigstoreSigned, TrustRoot};
 pub use source::Source;
 
 use crate::reference::PullReference;
@@ -27,6 +27,15 @@ const DOCKER: &str = "docker";
 
 /// The scope that speaks for a whole transport.
 const WHOLE_TRANSPORT: &str = "";
+
+/// Which members a policy.json may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Those that podman, skopeo and CRI-O read: they refuse a file with any other.
+    Standard,
+    /// Those, and what only pullgate knows. For files that nobody else reads.
+    Extended,
+}
 
 /// A parsed policy.json.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,14 +58,14 @@ impl Policy {
     ///
     /// # Errors
     /// [`PolicyError`] names the key path and the expected form.
-    pub fn parse(text: &[u8]) -> Result<Self, PolicyError> {
+    pub fn parse(text: &[u8], dialect: Dialect) -> Result<Self, PolicyError> {
         let document = json(text)?;
         let root = document.root().object()?.only(&["default", "transports"])?;
-        let default = Placed::parse(root.require("default")?)?;
+        let default = Placed::parse(root.require("default")?, dialect)?;
         let mut transports = BTreeMap::new();
         if let Some(node) = root.get("transports") {
             for (name, node) in node.object()?.iter() {
-                transports.insert(name.to_owned(), parse_scopes(name, node)?);
+                transports.insert(name.to_owned(), parse_scopes(name, node, dialect)?);
             }
         }
         Ok(Self { default, transports })
@@ -109,19 +118,23 @@ impl Policy {
     }
 }
 
-fn parse_scopes(transport: &str, node: Node<'_>) -> Result<BTreeMap<String, Placed>, PolicyError> {
+fn parse_scopes(
+    transport: &str,
+    node: Node<'_>,
+    dialect: Dialect,
+) -> Result<BTreeMap<String, Placed>, PolicyError> {
     let mut scopes = BTreeMap::new();
     for (scope, node) in node.object()?.iter() {
         transport::parse_scope(transport, scope, node.path())?;
-        scopes.insert(scope.to_owned(), Placed::parse(node)?);
+        scopes.insert(scope.to_owned(), Placed::parse(node, dialect)?);
     }
     Ok(scopes)
 }
 
 impl Placed {
-    fn parse(node: Node<'_>) -> Result<Self, PolicyError> {
+    fn parse(node: Node<'_>, dialect: Dialect) -> Result<Self, PolicyError> {
         let place = node.path().as_str().to_owned();
-        Ok(Self { place, requirements: Requirements::parse(node)? })
+        Ok(Self { place, requirements: Requirements::parse(node, dialect)? })
     }
 }
 

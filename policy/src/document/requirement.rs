@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::Dialect;
 use super::error::PolicyError;
 use super::identity::{optional_identity, parse_identity};
 use super::sigstore::SigstoreSigned;
@@ -15,8 +16,9 @@ use crate::strict::{Node, Object};
 pub struct Requirements(Vec<Requirement>);
 
 impl Requirements {
-    pub(super) fn parse(node: Node<'_>) -> Result<Self, PolicyError> {
-        let requirements = node.list()?.map(Requirement::parse).collect::<Result<Vec<_>, _>>()?;
+    pub(super) fn parse(node: Node<'_>, dialect: Dialect) -> Result<Self, PolicyError> {
+        let requirements = node.list()?.map(|node| Requirement::parse(node, dialect));
+        let requirements = requirements.collect::<Result<Vec<_>, _>>()?;
         if requirements.is_empty() {
             return Err(PolicyError::Empty { path: node.path(), expected: "a requirement" });
         }
@@ -68,7 +70,7 @@ pub enum Requirement {
 }
 
 impl Requirement {
-    fn parse(node: Node<'_>) -> Result<Self, PolicyError> {
+    fn parse(node: Node<'_>, dialect: Dialect) -> Result<Self, PolicyError> {
         let object = node.object()?;
         match object.require("type")?.string()? {
             "insecureAcceptAnything" => {
@@ -85,7 +87,7 @@ impl Requirement {
             }
             "signedBy" => SignedBy::parse(object).map(Self::SignedBy),
             "sigstoreSigned" => {
-                SigstoreSigned::parse(object).map(Box::new).map(Self::SigstoreSigned)
+                SigstoreSigned::parse(object, dialect).map(Box::new).map(Self::SigstoreSigned)
             }
             found => Err(PolicyError::unknown(
                 object.require("type")?.path(),

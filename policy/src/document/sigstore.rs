@@ -1,5 +1,8 @@
 //! `sigstoreSigned`.
 
+use regex::Regex;
+
+use super::Dialect;
 use super::error::PolicyError;
 use super::identity::optional_identity;
 use super::source::{Form, Source, non_empty};
@@ -30,7 +33,7 @@ pub struct SigstoreSigned {
 }
 
 impl SigstoreSigned {
-    pub(super) fn parse(object: Object<'_>) -> Result<Self, PolicyError> {
+    pub(super) fn parse(object: Object<'_>, dialect: Dialect) -> Result<Self, PolicyError> {
         let object = object.only(&[
             "type",
             "keyPath",
@@ -45,7 +48,10 @@ impl SigstoreSigned {
             "rekorPublicKeyDatas",
             "signedIdentity",
         ])?;
-        Ok(Self { root: TrustRoot::parse(&object)?, identity: optional_identity(&object)? })
+        Ok(Self {
+            root: TrustRoot::parse(&object, dialect)?,
+            identity: optional_identity(&object)?,
+        })
     }
 }
 
@@ -71,14 +77,14 @@ pub enum TrustRoot {
 }
 
 impl TrustRoot {
-    fn parse(object: &Object<'_>) -> Result<Self, PolicyError> {
+    fn parse(object: &Object<'_>, dialect: Dialect) -> Result<Self, PolicyError> {
         let keys = Source::optional(object, KEYS)?;
         let rekor = Source::optional(object, REKOR)?;
         let path = || object.path();
         match (keys, object.get("fulcio"), object.get("pki")) {
             (Some(keys), None, None) => Ok(Self::Keys { keys, rekor }),
             (None, Some(node), None) => {
-                let fulcio = Fulcio::parse(node)?;
+                let fulcio = Fulcio::parse(node, dialect)?;
                 let rekor =
                     rekor.ok_or_else(|| PolicyError::FulcioWithoutRekor { path: path() })?;
                 Ok(Self::Fulcio { fulcio, rekor })
@@ -119,21 +125,109 @@ pub struct Fulcio {
     pub ca: Source,
     /// `oidcIssuer`.
     pub oidc_issuer: String,
-    /// `subjectEmail`.
-    pub subject_email: String,
+    /// Whom the provider must have vouched for.
+    pub account: Account,
 }
 
 impl Fulcio {
-    fn parse(node: Node<'_>) -> Result<Self, PolicyError> {
+    fn parse(node: Node<'_>, dialect: Dialect) -> Result<Self, PolicyError> {
         const CA: &[(&str, Form)] = &[("caPath", Form::Path), ("caData", Form::Data)];
-        let object = node.object()?.only(&["caPath", "caData", "oidcIssuer", "subjectEmail"])?;
+        let object = node.object()?.only(match dialect {
+            Dialect::Standard => &["caPath", "caData", "oidcIssuer", "subjectEmail"],
+            Dialect::Extended => &[
+                "caPath",
+                "caData",
+                "oidcIssuer",
+                "subjectEmail",
+                "subjectURI",
+                "subjectURIPattern",
+            ],
+        })?;
         Ok(Self {
             ca: Source::require(&object, CA)?,
             oidc_issuer: non_empty(object.require("oidcIssuer")?, "an issuer")?,
-            subject_email: non_empty(object.require("subjectEmail")?, "a mail address")?,
+            account: Account::parse(&object)?,
         })
     }
 }
+
+/// An account at an `OpenID` provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Account {
+    /// `subjectEmail`.
+    Email(String),
+    /// `subjectURI`, of pullgate's own files: a workflow, as the certificate names it.
+    Uri(String),
+    /// `subjectURIPattern`, of pullgate's own files.
+    UriPattern(Pattern),
+}
+
+impl Account {
+    fn parse(object: &Object<'_>) -> Result<Self, PolicyError> {
+        let conflict = |first, second| {
+            let path = object.path();
+            Err(PolicyError::Conflict { path, first, second })
+        };
+        match (
+            object.get("subjectEmail"),
+            object.get("subjectURI"),
+            object.get("subjectURIPattern"),
+        ) {
+            (None, Some(uri), None) => non_empty(uri, "a URI").map(Self::Uri),
+            (None, None, Some(pattern)) => Pattern::parse(pattern).map(Self::UriPattern),
+            (Some(_), Some(_), _) => conflict("subjectEmail", "subjectURI"),
+            (Some(_), None, Some(_)) => conflict("subjectEmail", "subjectURIPattern"),
+            (None, Some(_), Some(_)) => conflict("subjectURI", "subjectURIPattern"),
+            (_, None, None) => {
+                non_empty(object.require("subjectEmail")?, "a mail address").map(Self::Email)
+            }
+        }
+    }
+}
+
+/// A regular expression that always has to match the whole text.
+#[derive(Debug, Clone)]
+pub struct Pattern {
+    text: String,
+    expression: Regex,
+}
+
+impl Pattern {
+    /// Parses `^…$`: a pattern that is not anchored would match a stranger's name around ours.
+    fn parse(node: Node<'_>) -> Result<Self, PolicyError> {
+        const EXPECTED: &str = "a regular expression between ^ and $";
+        let text = node.string()?;
+        let inner = text.strip_prefix('^').and_then(|rest| rest.strip_suffix('$'));
+        // The group keeps `^a|b$` from meaning `^a` or `b$`; the inner part is a pattern by itself, so
+        // that it cannot end the group.
+        let inner = inner.filter(|inner| Regex::new(inner).is_ok());
+        let expression = inner.and_then(|inner| Regex::new(&format!("^(?:{inner})$")).ok());
+        match expression {
+            Some(expression) => Ok(Self { text: text.to_owned(), expression }),
+            None => Err(node.unexpected(EXPECTED).into()),
+        }
+    }
+
+    /// Whether all of `text` matches.
+    #[must_use]
+    pub fn matches(&self, text: &str) -> bool {
+        self.expression.is_match(text)
+    }
+
+    /// The pattern as it is written in policy.json.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Pattern {}
 
 /// `pki`. At least one of mail address and host name is there.
 #[derive(Debug, Clone, PartialEq, Eq)]

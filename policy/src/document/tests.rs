@@ -4,11 +4,12 @@ use super::*;
 use crate::identity::{IdentityError, SignedIdentity};
 
 fn parse(text: &str) -> Policy {
-    Policy::parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"))
+    Policy::parse(text.as_bytes(), Dialect::Standard)
+        .unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 fn refusal(text: &str) -> String {
-    let error = Policy::parse(text.as_bytes()).expect_err(text);
+    let error = Policy::parse(text.as_bytes(), Dialect::Standard).expect_err(text);
     let source = std::error::Error::source(&error);
     source.map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }
@@ -278,6 +279,7 @@ fn errors_can_be_told_apart() {
     let error = Policy::parse(
         requiring(r#""type":"signedBaseLayer","baseLayerIdentity":{"type":"exactReference","dockerReference":"a"}"#)
             .as_bytes(),
+        Dialect::Standard,
     );
     let Err(PolicyError::Identity { source, .. }) = error else { panic!("{error:?}") };
     assert_eq!(source, IdentityError::NoTagOrDigest { text: "a".to_owned() });
@@ -286,7 +288,7 @@ fn errors_can_be_told_apart() {
 proptest! {
     #[test]
     fn never_panics(text in any::<String>()) {
-        let _result = Policy::parse(text.as_bytes());
+        let _result = Policy::parse(text.as_bytes(), Dialect::Standard);
     }
 
     #[test]
@@ -295,6 +297,36 @@ proptest! {
         key in "keyPath|keyPaths|keyData|keyDatas|fulcio|pki|rekorPublicKeyPath|signedIdentity",
         value in r#"null|""|"/a"|\[\]|\["/a"\]|\{\}|1|"YWI=""#,
     ) {
-        let _result = Policy::parse(requiring(&format!(r#""type":"{kind}","{key}":{value}"#)).as_bytes());
+        let _result = Policy::parse(requiring(&format!(r#""type":"{kind}","{key}":{value}"#)).as_bytes(), Dialect::Standard);
+    }
+}
+
+#[test]
+fn workflows_are_for_our_own_files_and_patterns_are_anchored() {
+    let policy = |members: &str| {
+        let fulcio = format!(r#""caPath":"/ca","oidcIssuer":"https://i.example",{members}"#);
+        format!(
+            r#"{{"default":[{{"type":"sigstoreSigned","fulcio":{{{fulcio}}},"rekorPublicKeyPath":"/r"}}]}}"#
+        )
+    };
+    for (members, accepted) in [
+        (r#""subjectURI":"https://a.example/b""#, true),
+        (r#""subjectURIPattern":"^https://a\\.example/.*$""#, true),
+        (r#""subjectURIPattern":"https://a\\.example/.*$""#, false),
+        (r#""subjectURIPattern":"^https://a\\.example/.*""#, false),
+        (r#""subjectURIPattern":"^a\\$""#, false),
+        (r#""subjectURIPattern":"^a)|(?:b$""#, false),
+        (r#""subjectURIPattern":"^[$""#, false),
+        (r#""subjectURIPattern":"""#, false),
+        (r#""subjectURI":"""#, false),
+        (r#""subjectURI":"https://a.example","subjectEmail":"a@b""#, false),
+        (r#""subjectURI":"https://a.example","subjectURIPattern":"^a$""#, false),
+        (r#""subjectURIPattern":"^a$","subjectEmail":"a@b""#, false),
+    ] {
+        let text = policy(members);
+        let found = Policy::parse(text.as_bytes(), Dialect::Extended);
+        assert_eq!(found.is_ok(), accepted, "{members}: {found:?}");
+        let standard = Policy::parse(text.as_bytes(), Dialect::Standard).expect_err(members);
+        assert!(standard.to_string().contains("unknown key"), "{standard}");
     }
 }

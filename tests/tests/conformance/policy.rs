@@ -5,7 +5,8 @@ use std::ptr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pullgate_policy::document::{
-    Fulcio, Pki, Policy, Requirement, Requirements, SigstoreSigned, Source, TrustRoot,
+    Account, Dialect, Fulcio, Pki, Policy, Requirement, Requirements, SigstoreSigned, Source,
+    TrustRoot,
 };
 use pullgate_policy::identity::SignedIdentity;
 use pullgate_policy::reference::{PullReference, Reference};
@@ -21,7 +22,7 @@ pub(crate) const KINDS: &[(&str, Runner)] =
 
 fn policy_parse(case: &Case) -> Result<(), String> {
     let text = case.bytes("policy").expect("a policy");
-    let Ok(policy) = Policy::parse(&text) else {
+    let Ok(policy) = Policy::parse(&text, Dialect::Standard) else {
         return case.check(&json!({ "result": "parse-error" }));
     };
     // A row that may also be refused gives no normalized form.
@@ -81,7 +82,8 @@ fn write_sigstore(signed: &SigstoreSigned) -> Value {
     });
     match &signed.root {
         TrustRoot::Fulcio { fulcio, rekor } => {
-            let Fulcio { ca, oidc_issuer, subject_email } = fulcio;
+            let Fulcio { ca, oidc_issuer, account } = fulcio;
+            let Account::Email(subject_email) = account else { panic!("only ours: {account:?}") };
             value["fulcio"] = json!({ "oidcIssuer": oidc_issuer, "subjectEmail": subject_email });
             write_source(&mut value["fulcio"], "ca", ca);
             write_source(&mut value, "rekorPublicKey", rekor);
@@ -173,7 +175,8 @@ fn scope_lookup(case: &Case) -> Result<(), String> {
             .collect();
     }
     let document = json!({ "default": requirement, "transports": transports });
-    let policy = Policy::parse(document.to_string().as_bytes()).expect("a policy");
+    let policy =
+        Policy::parse(document.to_string().as_bytes(), Dialect::Standard).expect("a policy");
 
     let transport = case.required_text("transport");
     let found = match transport {

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use pullgate_policy::decision;
 use pullgate_policy::decision::TrustMaterial;
 use pullgate_policy::digest::Digest;
-use pullgate_policy::document::{Policy, Requirement};
+use pullgate_policy::document::{Account, Dialect, Policy, Requirement};
 use pullgate_policy::identity::SignedIdentity;
 use pullgate_policy::reference::Reference;
 use pullgate_policy::signature::payload::{Format, Payload};
@@ -65,7 +65,7 @@ fn certificate(case: &Case, subject: &Subject) -> Result<(), String> {
 fn fulcio_cert(case: &Case) -> Result<(), String> {
     let issuer = case.required_text("oidc_issuer").to_owned();
     let email = case.required_text("subject_email").to_owned();
-    certificate(case, &Subject::Account { issuer, email })
+    certificate(case, &Subject::Account { issuer, account: Account::Email(email) })
 }
 
 fn pki_cert(case: &Case) -> Result<(), String> {
@@ -208,7 +208,9 @@ fn change(case: &Case, attachment: &mut UntrustedAttachment) {
 fn trust_root(case: &Case) -> Result<(), String> {
     let policy = json!({ "default": [case.inputs["requirement"]] }).to_string();
     let error = json!({ "result": "error" });
-    let Ok(policy) = Policy::parse(policy.as_bytes()) else { return case.check(&error) };
+    let Ok(policy) = Policy::parse(policy.as_bytes(), Dialect::Standard) else {
+        return case.check(&error);
+    };
     let requirements = policy.default_requirements();
     let material: TrustMaterial = requirements
         .files()

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use pullgate_policy::decide;
 use pullgate_policy::decision::{Subject, TrustMaterial};
 use pullgate_policy::digest::{Digest, VerifiedBlob, Verifier};
-use pullgate_policy::document::Policy;
+use pullgate_policy::document::{Dialect, Policy};
 use pullgate_policy::manifest::Document;
 use pullgate_policy::reference::PullReference;
 use pullgate_policy::signature::UntrustedSignature;
@@ -166,7 +166,9 @@ pub(crate) fn judge(
     policy: &Value,
     signatures: Option<Vec<UntrustedSignature>>,
 ) -> Result<&'static str, String> {
-    let Ok(policy) = Policy::parse(policy.to_string().as_bytes()) else { return Ok("parse-error") };
+    let Ok(policy) = Policy::parse(policy.to_string().as_bytes(), Dialect::Standard) else {
+        return Ok("parse-error");
+    };
     let Ok(reference) = PullReference::parse(case.required_text("image_ref")) else {
         return Ok("reference-error");
     };

@@ -52,6 +52,7 @@ async fn ours(case: &Case) -> Verdict {
         trust: Arc::new(Trust::new(TrustSettings {
             policy: Some(case.policy()),
             registries_d: Some(case.registries_d()),
+            extensions: false,
             keep_last_good: false,
         })),
         registry,

@@ -13,6 +13,7 @@ use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName};
 
 use super::key::{KeyError, PublicKey};
 use super::pem::{self, PemError};
+use crate::document::Account;
 use crate::strict::excerpt;
 
 /// 1.3.6.1.5.5.7.3.3, in DER.
@@ -116,8 +117,8 @@ pub enum Subject {
     Account {
         /// The provider.
         issuer: String,
-        /// The account's mail address.
-        email: String,
+        /// The account there.
+        account: Account,
     },
     /// A mail address, a host name, or both.
     Named {
@@ -131,13 +132,19 @@ pub enum Subject {
 impl Subject {
     fn named_by(&self, leaf: &Certificate) -> Result<(), CertificateError> {
         match self {
-            Self::Account { issuer: expected, email } => {
+            Self::Account { issuer: expected, account } => {
                 let found = issuer(leaf)?;
                 if found != *expected {
                     let (found, expected) = (excerpt(&found), expected.clone());
                     return Err(CertificateError::Issuer { found, expected });
                 }
-                has_email(leaf, email)
+                match account {
+                    Account::Email(email) => has_email(leaf, email),
+                    Account::Uri(uri) => has_uri(leaf, uri, |found| found == uri),
+                    Account::UriPattern(pattern) => {
+                        has_uri(leaf, pattern.as_str(), |found| pattern.matches(found))
+                    }
+                }
             }
             Self::Named { email, hostname } => {
                 if let Some(email) = email {
@@ -152,7 +159,13 @@ impl Subject {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Account { issuer, email } => write!(f, "{email} ({issuer})"),
+            Self::Account { issuer, account } => {
+                let name = match account {
+                    Account::Email(name) | Account::Uri(name) => name,
+                    Account::UriPattern(pattern) => pattern.as_str(),
+                };
+                write!(f, "{name} ({issuer})")
+            }
             Self::Named { email: Some(email), hostname: Some(host) } => write!(f, "{email} {host}"),
             Self::Named { email: Some(name), hostname: None }
             | Self::Named { email: None, hostname: Some(name) } => f.write_str(name),
@@ -200,6 +213,24 @@ fn has_email(leaf: &Certificate, expected: &str) -> Result<(), CertificateError>
         }
     }
     if found.iter().any(|email| email == expected) {
+        return Ok(());
+    }
+    let found = excerpt(&found.join(", "));
+    Err(CertificateError::Subject { found, expected: expected.to_owned() })
+}
+
+fn has_uri(
+    leaf: &Certificate,
+    expected: &str,
+    matches: impl Fn(&str) -> bool,
+) -> Result<(), CertificateError> {
+    let mut found = Vec::new();
+    for name in names(leaf)? {
+        if let GeneralName::UniformResourceIdentifier(uri) = name {
+            found.push(uri.as_str().to_owned());
+        }
+    }
+    if found.iter().any(|uri| matches(uri)) {
         return Ok(());
     }
     let found = excerpt(&found.join(", "));

@@ -14,12 +14,15 @@ use super::{
     SIGNATURE, SigstoreError, Subject, verify,
 };
 use crate::digest::Digest;
+use crate::document::{Account, Dialect, Policy, Requirement, TrustRoot};
 use crate::identity::SignedIdentity;
 use crate::reference::Reference;
 use crate::signature::{Claim, SignatureFault, Signer, UntrustedAttachment};
 
 const IMAGE: &str = "registry.example/app:1";
 const ISSUER: &str = "https://login.example";
+const WORKFLOW: &str =
+    "https://forge.example/team/app/.github/workflows/release.yml@refs/heads/main";
 const EMAIL: &str = "release@example.com";
 
 fn now() -> SystemTime {
@@ -44,6 +47,7 @@ impl Bench {
         leaf.subject_alt_names = vec![
             SanType::Rfc822Name(EMAIL.try_into().unwrap()),
             SanType::DnsName("build.example.com".try_into().unwrap()),
+            SanType::URI(WORKFLOW.try_into().unwrap()),
         ];
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::CodeSigning];
         leaf.custom_extensions = vec![CustomExtension::from_oid_content(
@@ -113,7 +117,7 @@ fn public(key: &KeyPair) -> PublicKey {
 }
 
 fn account(email: &str) -> Subject {
-    Subject::Account { issuer: ISSUER.to_owned(), email: email.to_owned() }
+    Subject::Account { issuer: ISSUER.to_owned(), account: Account::Email(email.to_owned()) }
 }
 
 fn sign(key: &KeyPair, message: &[u8]) -> Vec<u8> {
@@ -174,6 +178,43 @@ fn every_kind_of_root_accepts_what_leads_back_to_it() {
     }
 }
 
+/// The account of a `fulcio` object as pullgate's own files have it.
+fn workflow(member: &str, value: &str) -> Account {
+    let policy = serde_json::json!({"default": [{
+        "type": "sigstoreSigned",
+        "fulcio": {"caPath": "/ca", "oidcIssuer": ISSUER, member: value},
+        "rekorPublicKeyPath": "/rekor",
+    }]});
+    let policy = Policy::parse(policy.to_string().as_bytes(), Dialect::Extended).unwrap();
+    let requirement = policy.default_requirements().iter().next();
+    let Some(Requirement::SigstoreSigned(signed)) = requirement else { panic!("{requirement:?}") };
+    let TrustRoot::Fulcio { fulcio, .. } = &signed.root else { panic!("{signed:?}") };
+    fulcio.account.clone()
+}
+
+#[test]
+fn a_workflow_is_named_exactly_or_by_a_pattern_of_the_whole_name() {
+    let bench = Bench::new();
+    let attachment = bench.attachment(&bench.certificate, 1_700_000_000);
+    let root = |account| Root::Fulcio {
+        authorities: bench.authorities(),
+        subject: Subject::Account { issuer: ISSUER.to_owned(), account },
+        log: bench.logs(),
+    };
+    for (member, value, accepted) in [
+        ("subjectURI", WORKFLOW, true),
+        ("subjectURI", "https://forge.example/team/app", false),
+        ("subjectURI", EMAIL, false),
+        ("subjectEmail", WORKFLOW, false),
+        ("subjectURIPattern", r"^https://forge\.example/team/[^/]+/.*@refs/heads/main$", true),
+        ("subjectURIPattern", r"^https://forge\.example/team/app$", false),
+        ("subjectURIPattern", r"^https://forge\.example/other|.*@refs/heads/dev$", false),
+    ] {
+        let found = check(&attachment, &root(workflow(member, value)));
+        assert_eq!(found.is_ok(), accepted, "{member} {value}: {found:?}");
+    }
+}
+
 #[test]
 fn each_fault_has_its_reason() {
     let (bench, other) = (Bench::new(), Bench::new());
@@ -198,7 +239,7 @@ fn each_fault_has_its_reason() {
     assert!(matches!(found, SigstoreError::Certificate(CertificateError::Chain(_))), "{found}");
 
     let issuer = "https://other.example".to_owned();
-    let subject = Subject::Account { issuer, email: EMAIL.to_owned() };
+    let subject = Subject::Account { issuer, account: Account::Email(EMAIL.to_owned()) };
     let root = Root::Fulcio { authorities: bench.authorities(), subject, log: bench.logs() };
     let found = fault(&attachment, &root);
     assert!(
