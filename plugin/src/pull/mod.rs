@@ -7,7 +7,7 @@ mod transfer;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use pullgate_policy::decision::{Basis, Code, Decision, Subject};
+use pullgate_policy::decision::{Basis, Code, Decision, Listing, Subject};
 use pullgate_policy::platform::Platform;
 use pullgate_policy::reference::PullReference;
 use pullgate_policy::{Admission, Rejection, decide};
@@ -139,7 +139,11 @@ impl Gate {
         attempt.digest(&image.manifest.descriptor.digest.to_string());
 
         let evidence = self.collect(&trust, &reference, &image, &image.manifest).await?;
-        let decision = decide_on(&trust, &reference, &image.manifest, &evidence);
+        let listing = self.listing(&trust, &reference, &image).await?;
+        let listing = listing.as_ref().and_then(|(index, evidence)| {
+            Listing::new(&index.proof, &index.body, &image.manifest.proof, &evidence.signatures)
+        });
+        let decision = decide_on(&trust, &reference, &image.manifest, &evidence, listing);
         note(&decision, attempt);
         match decision.verdict {
             Ok(admission) => Ok(Judged { repository, image, admission }),
@@ -162,6 +166,20 @@ impl Gate {
         Ok(self.collector.collect(trust.lookaside(), &image.source, digest).await?)
     }
 
+    /// The index with its signatures, if the policy may accept the image because of them.
+    async fn listing<'a>(
+        &self,
+        trust: &Snapshot,
+        reference: &PullReference,
+        image: &'a Image,
+    ) -> Result<Option<(&'a Part, Evidence)>, PullError> {
+        let Some((index, _)) = &image.index else { return Ok(None) };
+        if !trust.policy().applicable(reference).requirements.may_accept_index() {
+            return Ok(None);
+        }
+        Ok(Some((index, self.collect(trust, reference, image, index).await?)))
+    }
+
     /// The reason of a refusal, or a better one where only the index is signed: most tools sign that
     /// alone unless told otherwise. The image stays refused whatever is found.
     async fn explain(
@@ -178,7 +196,7 @@ impl Gate {
         let Ok(evidence) = self.collect(trust, reference, image, index).await else {
             return rejection;
         };
-        match decide_on(trust, reference, index, &evidence).verdict {
+        match decide_on(trust, reference, index, &evidence, None).verdict {
             Ok(accepted) => Rejection::index_only(&image.manifest.descriptor.digest, &accepted),
             Err(_) => rejection,
         }
@@ -198,6 +216,7 @@ fn decide_on(
     reference: &PullReference,
     document: &Part,
     evidence: &Evidence,
+    listing: Option<Listing<'_>>,
 ) -> Decision {
     let applicable = trust.policy().applicable(reference);
     let subject = Subject {
@@ -205,6 +224,7 @@ fn decide_on(
         manifest: &document.proof,
         signatures: &evidence.signatures,
         searched: &evidence.searched,
+        listing,
     };
     let material = Snapshot::material(applicable.requirements);
     decide(applicable, subject, &material, SystemTime::now())

@@ -4,33 +4,22 @@ mod code;
 mod material;
 mod signed_by;
 mod sigstore_signed;
+mod subject;
 mod trace;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use crate::digest::{Digest, VerifiedBlob};
+use crate::digest::Digest;
 use crate::document::{Applicable, Requirement};
 use crate::reference::PullReference;
-use crate::signature::{Signer, UntrustedSignature};
+use crate::signature::Signer;
 
 pub use code::Code;
 pub use sigstore_signed::root;
+pub use subject::{Listing, Subject};
 pub use trace::{Examined, Outcome, Trace, Verdict};
-
-/// What is decided about.
-#[derive(Debug, Clone, Copy)]
-pub struct Subject<'a> {
-    /// What kubelet asked for.
-    pub reference: &'a PullReference,
-    /// The manifest of the image that will run: of an index, the child chosen for this node.
-    pub manifest: &'a VerifiedBlob,
-    /// Its signatures, in the order found.
-    pub signatures: &'a [UntrustedSignature],
-    /// Where they were looked for; only shown.
-    pub searched: &'a [String],
-}
 
 /// Key and certificate files by path, as read for this decision; an unreadable one carries the
 /// reason.

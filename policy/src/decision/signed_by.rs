@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::material::pieces;
-use super::{Code, Examined, Rejection, Subject, TrustMaterial, Verdict};
+use super::{Code, Rejection, Subject, TrustMaterial, Verdict};
 use crate::document::{KeyType, SignedBy, Source};
 use crate::signature::openpgp::Keyring;
 use crate::signature::{Claim, UntrustedSignature, simple};
@@ -27,24 +27,16 @@ pub(super) fn evaluate(
         Ok(keyring) => keyring,
         Err(rejection) => return Verdict::rejected(NAME, rejection),
     };
-    let claim = Claim {
-        manifest: subject.manifest.digest(),
-        identity: &requirement.identity,
-        image: Some(subject.reference),
-    };
-    let examined: Vec<Examined> = subject
-        .signatures
-        .iter()
-        .enumerate()
-        .filter_map(|(index, signature)| match signature {
-            UntrustedSignature::Simple(message) => Some((index + 1, message)),
+    let examined = subject.examine(requirement.covers, |manifest, signature| {
+        let claim =
+            Claim { manifest, identity: &requirement.identity, image: Some(subject.reference) };
+        match signature {
+            UntrustedSignature::Simple(message) => {
+                Some(simple::verify(message, &keyring, &claim, now))
+            }
             UntrustedSignature::Sigstore(_) => None,
-        })
-        .map(|(number, message)| Examined {
-            number,
-            finding: simple::verify(message, &keyring, &claim, now),
-        })
-        .collect();
+        }
+    });
     Verdict::of(NAME, examined, subject)
 }
 

@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use super::material::pieces;
-use super::{Code, Examined, Rejection, TrustMaterial, Verdict};
+use super::{Code, Rejection, TrustMaterial, Verdict};
 use crate::document::{SigstoreSigned, Source, TrustRoot};
 use crate::signature::sigstore::{self, Authorities, PublicKey, Root};
 use crate::signature::{Claim, UntrustedSignature};
@@ -21,28 +21,18 @@ pub(super) fn evaluate(
         Ok(root) => root,
         Err(rejection) => return Verdict::rejected(NAME, rejection),
     };
-    let claim = Claim {
-        manifest: subject.manifest.digest(),
-        identity: &requirement.identity,
-        image: Some(subject.reference),
-    };
-    let examined: Vec<Examined> = subject
-        .signatures
-        .iter()
-        .enumerate()
-        .filter_map(|(index, signature)| match signature {
+    let examined = subject.examine(requirement.covers, |manifest, signature| {
+        let claim =
+            Claim { manifest, identity: &requirement.identity, image: Some(subject.reference) };
+        match signature {
             UntrustedSignature::Sigstore(attachment)
                 if attachment.media_type == sigstore::MEDIA_TYPE =>
             {
-                Some((index + 1, attachment))
+                Some(sigstore::verify(attachment, &root, &claim, now))
             }
             UntrustedSignature::Sigstore(_) | UntrustedSignature::Simple(_) => None,
-        })
-        .map(|(number, attachment)| Examined {
-            number,
-            finding: sigstore::verify(attachment, &root, &claim, now),
-        })
-        .collect();
+        }
+    });
     Verdict::of(NAME, examined, subject)
 }
 

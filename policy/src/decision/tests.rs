@@ -18,8 +18,13 @@ fn decided(
     let reference = PullReference::parse("registry.example/app:1").unwrap();
     let manifest = Verifier::verify(&Digest::sha256(b"manifest"), b"manifest").unwrap();
     let searched = ["https://sigs.example/app/signature-1".to_owned()];
-    let subject =
-        Subject { reference: &reference, manifest: &manifest, signatures, searched: &searched };
+    let subject = Subject {
+        reference: &reference,
+        manifest: &manifest,
+        signatures,
+        searched: &searched,
+        listing: None,
+    };
     decide(policy.applicable(&reference), subject, material, SystemTime::UNIX_EPOCH)
 }
 

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 pub use error::PolicyError;
-pub use requirement::{KeyType, Requirement, Requirements, SignedBy};
+pub use requirement::{Covers, KeyType, Requirement, Requirements, SignedBy};
 pub use sigstore::{Account, Fulcio, Pattern, Pki, SigstoreSigned, TrustRoot};
 pub use source::Source;
 

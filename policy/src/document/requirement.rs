@@ -47,6 +47,18 @@ impl Requirements {
         }
     }
 
+    /// Whether the verdict may depend on signatures of the index, too.
+    #[must_use]
+    pub fn may_accept_index(&self) -> bool {
+        self.iter().any(|requirement| match requirement {
+            Requirement::SignedBy(signed) => signed.covers == Covers::PlatformOrIndex,
+            Requirement::SigstoreSigned(signed) => signed.covers == Covers::PlatformOrIndex,
+            Requirement::InsecureAcceptAnything
+            | Requirement::Reject
+            | Requirement::SignedBaseLayer(_) => false,
+        })
+    }
+
     /// Every key and certificate file that the requirements name.
     #[must_use]
     pub fn files(&self) -> BTreeSet<&Path> {
@@ -85,7 +97,7 @@ impl Requirement {
                 let object = object.only(&["type", "baseLayerIdentity"])?;
                 parse_identity(object.require("baseLayerIdentity")?).map(Self::SignedBaseLayer)
             }
-            "signedBy" => SignedBy::parse(object).map(Self::SignedBy),
+            "signedBy" => SignedBy::parse(object, dialect).map(Self::SignedBy),
             "sigstoreSigned" => {
                 SigstoreSigned::parse(object, dialect).map(Box::new).map(Self::SigstoreSigned)
             }
@@ -121,24 +133,55 @@ pub struct SignedBy {
     pub keys: Source,
     /// `signedIdentity`.
     pub identity: SignedIdentity,
+    /// `signedManifest`.
+    pub covers: Covers,
+}
+
+/// `signedManifest`, of pullgate's own files: which document of an image a signature may be for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Covers {
+    /// `platform`, the default and the rule of containers/image: the manifest that runs.
+    Platform,
+    /// `platformOrIndex`: also the index that lists it, which most tools sign alone.
+    PlatformOrIndex,
+}
+
+impl Covers {
+    pub(super) fn parse(object: &Object<'_>) -> Result<Self, PolicyError> {
+        let Some(node) = object.get("signedManifest") else { return Ok(Self::Platform) };
+        match node.string()? {
+            "platform" => Ok(Self::Platform),
+            "platformOrIndex" => Ok(Self::PlatformOrIndex),
+            found => {
+                Err(PolicyError::unknown(node.path(), found, &["platform", "platformOrIndex"]))
+            }
+        }
+    }
 }
 
 impl SignedBy {
-    fn parse(object: Object<'_>) -> Result<Self, PolicyError> {
+    fn parse(object: Object<'_>, dialect: Dialect) -> Result<Self, PolicyError> {
         const KEYS: &[(&str, Form)] =
             &[("keyPath", Form::Path), ("keyPaths", Form::Paths), ("keyData", Form::Data)];
-        let object = object.only(&[
-            "type",
-            "keyType",
-            "keyPath",
-            "keyPaths",
-            "keyData",
-            "signedIdentity",
-        ])?;
+        let object = object.only(match dialect {
+            Dialect::Standard => {
+                &["type", "keyType", "keyPath", "keyPaths", "keyData", "signedIdentity"]
+            }
+            Dialect::Extended => &[
+                "type",
+                "keyType",
+                "keyPath",
+                "keyPaths",
+                "keyData",
+                "signedIdentity",
+                "signedManifest",
+            ],
+        })?;
         Ok(Self {
             key_type: KeyType::parse(object.require("keyType")?)?,
             keys: Source::require(&object, KEYS)?,
             identity: optional_identity(&object)?,
+            covers: Covers::parse(&object)?,
         })
     }
 }

@@ -5,6 +5,7 @@ use regex::Regex;
 use super::Dialect;
 use super::error::PolicyError;
 use super::identity::optional_identity;
+use super::requirement::Covers;
 use super::source::{Form, Source, non_empty};
 use crate::identity::SignedIdentity;
 use crate::strict::{Node, Object};
@@ -30,30 +31,54 @@ pub struct SigstoreSigned {
     pub root: TrustRoot,
     /// `signedIdentity`.
     pub identity: SignedIdentity,
+    /// `signedManifest`.
+    pub covers: Covers,
 }
 
 impl SigstoreSigned {
     pub(super) fn parse(object: Object<'_>, dialect: Dialect) -> Result<Self, PolicyError> {
-        let object = object.only(&[
-            "type",
-            "keyPath",
-            "keyPaths",
-            "keyData",
-            "keyDatas",
-            "fulcio",
-            "pki",
-            "rekorPublicKeyPath",
-            "rekorPublicKeyPaths",
-            "rekorPublicKeyData",
-            "rekorPublicKeyDatas",
-            "signedIdentity",
-        ])?;
+        let object = object.only(match dialect {
+            Dialect::Standard => STANDARD,
+            Dialect::Extended => EXTENDED,
+        })?;
         Ok(Self {
             root: TrustRoot::parse(&object, dialect)?,
             identity: optional_identity(&object)?,
+            covers: Covers::parse(&object)?,
         })
     }
 }
+
+const STANDARD: &[&str] = &[
+    "type",
+    "keyPath",
+    "keyPaths",
+    "keyData",
+    "keyDatas",
+    "fulcio",
+    "pki",
+    "rekorPublicKeyPath",
+    "rekorPublicKeyPaths",
+    "rekorPublicKeyData",
+    "rekorPublicKeyDatas",
+    "signedIdentity",
+];
+
+const EXTENDED: &[&str] = &[
+    "type",
+    "keyPath",
+    "keyPaths",
+    "keyData",
+    "keyDatas",
+    "fulcio",
+    "pki",
+    "rekorPublicKeyPath",
+    "rekorPublicKeyPaths",
+    "rekorPublicKeyData",
+    "rekorPublicKeyDatas",
+    "signedIdentity",
+    "signedManifest",
+];
 
 /// What a sigstore signature must lead back to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -194,6 +194,7 @@ fn a_signed_by_requirement() {
         key_type: KeyType::GpgKeys,
         keys: Source::Data(vec![b"ab".to_vec()]),
         identity: SignedIdentity::MatchRepoDigestOrExact,
+        covers: Covers::Platform,
     });
     assert_eq!(policy.default_requirements().iter().collect::<Vec<_>>(), [&expected]);
 }
@@ -328,5 +329,27 @@ fn workflows_are_for_our_own_files_and_patterns_are_anchored() {
         assert_eq!(found.is_ok(), accepted, "{members}: {found:?}");
         let standard = Policy::parse(text.as_bytes(), Dialect::Standard).expect_err(members);
         assert!(standard.to_string().contains("unknown key"), "{standard}");
+    }
+}
+
+#[test]
+fn a_signed_index_counts_only_where_our_own_file_says_so() {
+    let policy = |member: &str| {
+        format!(
+            r#"{{"default":[{{"type":"signedBy","keyType":"GPGKeys","keyPath":"/k"{member}}}]}}"#
+        )
+    };
+    for (member, accepts_index) in [
+        ("", Some(false)),
+        (r#","signedManifest":"platform""#, Some(false)),
+        (r#","signedManifest":"platformOrIndex""#, Some(true)),
+        (r#","signedManifest":"index""#, None),
+        (r#","signedManifest":true"#, None),
+    ] {
+        let parsed = Policy::parse(policy(member).as_bytes(), Dialect::Extended);
+        let found = parsed.ok().map(|policy| policy.default_requirements().may_accept_index());
+        assert_eq!(found, accepts_index, "{member}");
+        let standard = Policy::parse(policy(member).as_bytes(), Dialect::Standard);
+        assert_eq!(standard.is_ok(), member.is_empty(), "{member}");
     }
 }

@@ -161,6 +161,22 @@ pub struct Index {
     pub manifests: Vec<Descriptor>,
 }
 
+impl Index {
+    /// Parses an index of either kind, by its own `mediaType`; without one it is OCI's.
+    ///
+    /// # Errors
+    /// [`ManifestError`] as [`Document::parse`].
+    pub fn parse(body: &[u8]) -> Result<Self, ManifestError> {
+        let document = json(body)?;
+        let object = document.root().object()?;
+        let named = object.get("mediaType").map(|node| node.string()).transpose()?;
+        match Document::parse(body, named.unwrap_or(OCI_INDEX))? {
+            Document::Index(index) => Ok(index),
+            Document::Image(image) => Err(ManifestError::media_type(&image.media_type)),
+        }
+    }
+}
+
 /// What a document says about a piece of content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Descriptor {

@@ -198,6 +198,7 @@ pub(crate) fn judge(
         manifest: &manifest,
         signatures: &signatures,
         searched: &[],
+        listing: None,
     };
     let decision = decide(applicable, subject, &material, SystemTime::now());
     Ok(if decision.verdict.is_ok() { "allow" } else { "deny" })

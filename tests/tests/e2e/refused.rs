@@ -85,6 +85,42 @@ async fn an_index_that_alone_is_signed_is_not_enough() {
 }
 
 #[tokio::test]
+async fn a_signed_index_is_enough_where_our_own_policy_says_so() {
+    let (release, stranger, lookaside) = (Signer::new(), Signer::new(), Lookaside::new());
+    let standard = policy(NAME, &release.public_key());
+    let extended = standard.replace(
+        r#""keyType":"GPGKeys""#,
+        r#""keyType":"GPGKeys","signedManifest":"platformOrIndex""#,
+    );
+    let settings = Settings {
+        policy: Some(extended),
+        registries_d: Some(lookaside.registries_d(NAME, &lookaside.url())),
+        extra: "policy.extensions = true\n".to_owned(),
+        ..Settings::default()
+    };
+    let scene = Scene::with(Version::V1_6, Default::default(), settings).await;
+    let publish = |name: &str, signer: &Signer| {
+        let index = sample::multi_arch(name);
+        index.store(&scene.registry, name, "v1");
+        let digest = &index.document.digest;
+        lookaside.add(name, digest, &signer.sign(digest, &format!("{NAME}/{name}:v1")));
+    };
+    publish("signed", &release);
+    publish("strange", &stranger);
+    let single = sample::tiny("single");
+    single.store(&scene.registry, "single", "v1");
+
+    scene.pull("signed:v1").await.expect("the signature of the index to count");
+    for (name, reason) in [("strange", "KEY_UNKNOWN"), ("single", "SIGNATURE_MISSING")] {
+        let answer = scene.pull(&format!("{name}:v1")).await;
+        check(&scene, name, answer, (Code::Unknown, REJECTED, reason));
+    }
+    std::fs::write(scene.gate.policy(), standard).expect("the policy to be written");
+    let answer = scene.pull("signed:v1").await;
+    check(&scene, "signed", answer, (Code::Unknown, REJECTED, "INDEX_ONLY_SIGNED"));
+}
+
+#[tokio::test]
 async fn a_store_that_cannot_be_read_is_not_an_empty_one() {
     let (release, lookaside) = (Signer::new(), Lookaside::new());
     let down = Server::start(|_| server::status(http::StatusCode::INTERNAL_SERVER_ERROR)).await;
