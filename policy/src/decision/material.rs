@@ -9,14 +9,7 @@ pub(super) fn pieces<'a>(
     source: &'a Source,
     material: &'a TrustMaterial,
 ) -> Result<Vec<(String, &'a [u8])>, Rejection> {
-    let unread = |path: &std::path::Path, why: &str| {
-        let message = if why.is_empty() {
-            format!("{} was not read", path.display())
-        } else {
-            why.to_owned()
-        };
-        Rejection::new(Code::KeyFileUnreadable, message)
-    };
+    let unread = |why: String| Rejection::new(Code::KeyFileUnreadable, why);
     match source {
         Source::Data(pieces) => {
             let name = "the data in policy.json";
@@ -25,9 +18,11 @@ pub(super) fn pieces<'a>(
         Source::Paths(paths) => paths
             .iter()
             .map(|path| {
-                let content = material.get(path).ok_or_else(|| unread(path, ""))?;
-                let content = content.as_ref().map_err(|why| unread(path, why))?;
-                Ok((path.display().to_string(), content.as_slice()))
+                let name = path.display().to_string();
+                let content =
+                    material.get(path).ok_or_else(|| unread(format!("{name} was not read")))?;
+                let content = content.as_ref().map_err(|why| unread(why.clone()))?;
+                Ok((name, content.as_slice()))
             })
             .collect(),
     }

@@ -6,7 +6,7 @@ use super::material::pieces;
 use super::{Code, Rejection, Subject, TrustMaterial, Verdict};
 use crate::document::{KeyType, SignedBy, Source};
 use crate::signature::openpgp::Keyring;
-use crate::signature::{Claim, UntrustedSignature, simple};
+use crate::signature::{UntrustedSignature, simple};
 
 const NAME: &str = "signedBy";
 
@@ -27,15 +27,10 @@ pub(super) fn evaluate(
         Ok(keyring) => keyring,
         Err(rejection) => return Verdict::rejected(NAME, rejection),
     };
-    let examined = subject.examine(requirement.covers, |manifest, signature| {
-        let claim =
-            Claim { manifest, identity: &requirement.identity, image: Some(subject.reference) };
-        match signature {
-            UntrustedSignature::Simple(message) => {
-                Some(simple::verify(message, &keyring, &claim, now))
-            }
-            UntrustedSignature::Sigstore(_) => None,
-        }
+    let (covers, identity) = (requirement.covers, &requirement.identity);
+    let examined = subject.examine(covers, identity, |claim, signature| match signature {
+        UntrustedSignature::Simple(message) => Some(simple::verify(message, &keyring, claim, now)),
+        UntrustedSignature::Sigstore(_) => None,
     });
     Verdict::of(NAME, examined, subject)
 }

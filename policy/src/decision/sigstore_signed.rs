@@ -6,8 +6,8 @@ use std::time::SystemTime;
 use super::material::pieces;
 use super::{Code, Rejection, TrustMaterial, Verdict};
 use crate::document::{SigstoreSigned, Source, TrustRoot};
+use crate::signature::UntrustedSignature;
 use crate::signature::sigstore::{self, Authorities, PublicKey, Root};
-use crate::signature::{Claim, UntrustedSignature};
 
 const NAME: &str = "sigstoreSigned";
 
@@ -21,17 +21,14 @@ pub(super) fn evaluate(
         Ok(root) => root,
         Err(rejection) => return Verdict::rejected(NAME, rejection),
     };
-    let examined = subject.examine(requirement.covers, |manifest, signature| {
-        let claim =
-            Claim { manifest, identity: &requirement.identity, image: Some(subject.reference) };
-        match signature {
-            UntrustedSignature::Sigstore(attachment)
-                if attachment.media_type == sigstore::MEDIA_TYPE =>
-            {
-                Some(sigstore::verify(attachment, &root, &claim, now))
-            }
-            UntrustedSignature::Sigstore(_) | UntrustedSignature::Simple(_) => None,
+    let (covers, identity) = (requirement.covers, &requirement.identity);
+    let examined = subject.examine(covers, identity, |claim, signature| match signature {
+        UntrustedSignature::Sigstore(attachment)
+            if attachment.media_type == sigstore::MEDIA_TYPE =>
+        {
+            Some(sigstore::verify(attachment, &root, claim, now))
         }
+        UntrustedSignature::Sigstore(_) | UntrustedSignature::Simple(_) => None,
     });
     Verdict::of(NAME, examined, subject)
 }

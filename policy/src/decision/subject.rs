@@ -2,9 +2,10 @@
 
 use crate::digest::{Digest, VerifiedBlob};
 use crate::document::Covers;
+use crate::identity::SignedIdentity;
 use crate::manifest::Index;
 use crate::reference::PullReference;
-use crate::signature::{SignatureFault, Signer, UntrustedSignature};
+use crate::signature::{Claim, SignatureFault, Signer, UntrustedSignature};
 
 use super::Examined;
 
@@ -24,12 +25,16 @@ pub struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// Lets `verify` look at each signature with the document that it has to be for. It returns none
-    /// for a signature of another kind. Those of the index come last, and are numbered on.
+    /// Lets `verify` look at each signature with what it has to confirm. It returns none for a
+    /// signature of another kind. Those of the index come last, and are numbered on.
     pub(super) fn examine(
         &self,
         covers: Covers,
-        verify: impl Fn(&Digest, &'a UntrustedSignature) -> Option<Result<Signer, SignatureFault>>,
+        identity: &SignedIdentity,
+        verify: impl Fn(
+            &Claim<'_, PullReference>,
+            &'a UntrustedSignature,
+        ) -> Option<Result<Signer, SignatureFault>>,
     ) -> Vec<Examined> {
         let own = self.signatures.iter().map(|signature| (self.manifest.digest(), signature));
         let listing = match covers {
@@ -41,8 +46,9 @@ impl<'a> Subject<'a> {
         });
         own.chain(listed)
             .enumerate()
-            .filter_map(|(position, (document, signature))| {
-                let finding = verify(document, signature)?;
+            .filter_map(|(position, (manifest, signature))| {
+                let claim = Claim { manifest, identity, image: Some(self.reference) };
+                let finding = verify(&claim, signature)?;
                 Some(Examined { number: position + 1, finding })
             })
             .collect()

@@ -37,6 +37,21 @@ pub enum Dialect {
     Extended,
 }
 
+impl Dialect {
+    /// Those of `members` that an object may have. `own` is the first that only pullgate knows; all
+    /// that follow it are of that kind.
+    fn members(
+        self,
+        members: &'static [&'static str],
+        own: &'static str,
+    ) -> &'static [&'static str] {
+        match self {
+            Self::Standard => members.split(|member| *member == own).next().unwrap_or_default(),
+            Self::Extended => members,
+        }
+    }
+}
+
 /// A parsed policy.json.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {

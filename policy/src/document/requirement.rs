@@ -163,20 +163,16 @@ impl SignedBy {
     fn parse(object: Object<'_>, dialect: Dialect) -> Result<Self, PolicyError> {
         const KEYS: &[(&str, Form)] =
             &[("keyPath", Form::Path), ("keyPaths", Form::Paths), ("keyData", Form::Data)];
-        let object = object.only(match dialect {
-            Dialect::Standard => {
-                &["type", "keyType", "keyPath", "keyPaths", "keyData", "signedIdentity"]
-            }
-            Dialect::Extended => &[
-                "type",
-                "keyType",
-                "keyPath",
-                "keyPaths",
-                "keyData",
-                "signedIdentity",
-                "signedManifest",
-            ],
-        })?;
+        const MEMBERS: &[&str] = &[
+            "type",
+            "keyType",
+            "keyPath",
+            "keyPaths",
+            "keyData",
+            "signedIdentity",
+            "signedManifest",
+        ];
+        let object = object.only(dialect.members(MEMBERS, "signedManifest"))?;
         Ok(Self {
             key_type: KeyType::parse(object.require("keyType")?)?,
             keys: Source::require(&object, KEYS)?,

@@ -37,10 +37,7 @@ pub struct SigstoreSigned {
 
 impl SigstoreSigned {
     pub(super) fn parse(object: Object<'_>, dialect: Dialect) -> Result<Self, PolicyError> {
-        let object = object.only(match dialect {
-            Dialect::Standard => STANDARD,
-            Dialect::Extended => EXTENDED,
-        })?;
+        let object = object.only(dialect.members(MEMBERS, "signedManifest"))?;
         Ok(Self {
             root: TrustRoot::parse(&object, dialect)?,
             identity: optional_identity(&object)?,
@@ -49,22 +46,7 @@ impl SigstoreSigned {
     }
 }
 
-const STANDARD: &[&str] = &[
-    "type",
-    "keyPath",
-    "keyPaths",
-    "keyData",
-    "keyDatas",
-    "fulcio",
-    "pki",
-    "rekorPublicKeyPath",
-    "rekorPublicKeyPaths",
-    "rekorPublicKeyData",
-    "rekorPublicKeyDatas",
-    "signedIdentity",
-];
-
-const EXTENDED: &[&str] = &[
+const MEMBERS: &[&str] = &[
     "type",
     "keyPath",
     "keyPaths",
@@ -157,17 +139,9 @@ pub struct Fulcio {
 impl Fulcio {
     fn parse(node: Node<'_>, dialect: Dialect) -> Result<Self, PolicyError> {
         const CA: &[(&str, Form)] = &[("caPath", Form::Path), ("caData", Form::Data)];
-        let object = node.object()?.only(match dialect {
-            Dialect::Standard => &["caPath", "caData", "oidcIssuer", "subjectEmail"],
-            Dialect::Extended => &[
-                "caPath",
-                "caData",
-                "oidcIssuer",
-                "subjectEmail",
-                "subjectURI",
-                "subjectURIPattern",
-            ],
-        })?;
+        const MEMBERS: &[&str] =
+            &["caPath", "caData", "oidcIssuer", "subjectEmail", "subjectURI", "subjectURIPattern"];
+        let object = node.object()?.only(dialect.members(MEMBERS, "subjectURI"))?;
         Ok(Self {
             ca: Source::require(&object, CA)?,
             oidc_issuer: non_empty(object.require("oidcIssuer")?, "an issuer")?,

@@ -334,11 +334,7 @@ fn workflows_are_for_our_own_files_and_patterns_are_anchored() {
 
 #[test]
 fn a_signed_index_counts_only_where_our_own_file_says_so() {
-    let policy = |member: &str| {
-        format!(
-            r#"{{"default":[{{"type":"signedBy","keyType":"GPGKeys","keyPath":"/k"{member}}}]}}"#
-        )
-    };
+    let kinds = [r#""type":"signedBy","keyType":"GPGKeys""#, r#""type":"sigstoreSigned""#];
     for (member, accepts_index) in [
         ("", Some(false)),
         (r#","signedManifest":"platform""#, Some(false)),
@@ -346,10 +342,13 @@ fn a_signed_index_counts_only_where_our_own_file_says_so() {
         (r#","signedManifest":"index""#, None),
         (r#","signedManifest":true"#, None),
     ] {
-        let parsed = Policy::parse(policy(member).as_bytes(), Dialect::Extended);
-        let found = parsed.ok().map(|policy| policy.default_requirements().may_accept_index());
-        assert_eq!(found, accepts_index, "{member}");
-        let standard = Policy::parse(policy(member).as_bytes(), Dialect::Standard);
-        assert_eq!(standard.is_ok(), member.is_empty(), "{member}");
+        for kind in kinds {
+            let text = format!(r#"{{"default":[{{{kind},"keyPath":"/k"{member}}}]}}"#);
+            let parsed = Policy::parse(text.as_bytes(), Dialect::Extended);
+            let found = parsed.ok().map(|policy| policy.default_requirements().may_accept_index());
+            assert_eq!(found, accepts_index, "{text}");
+            let standard = Policy::parse(text.as_bytes(), Dialect::Standard);
+            assert_eq!(standard.is_ok(), member.is_empty(), "{text}");
+        }
     }
 }

@@ -12,7 +12,7 @@ pub use claim::{Claim, SignatureFault, Signer};
 
 use std::collections::BTreeMap;
 
-use crate::strict::{JsonError, excerpt, json};
+use crate::strict::{JsonError, Object, excerpt, json};
 
 /// A stored signature as fetched. Nothing in it has been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,17 +70,22 @@ impl UntrustedSignature {
 fn sigstore(body: &[u8]) -> Result<UntrustedSignature, ContainerError> {
     let document = json(body)?;
     let object = document.root().object()?.only(&["annotations", "mimeType", "payload"])?;
+    Ok(UntrustedSignature::Sigstore(UntrustedAttachment {
+        media_type: object.require("mimeType")?.string()?.to_owned(),
+        payload: object.require("payload")?.bytes()?,
+        annotations: annotations(&object)?,
+    }))
+}
+
+/// The annotations of an object; null and none are the same.
+fn annotations(object: &Object<'_>) -> Result<BTreeMap<String, String>, JsonError> {
     let mut annotations = BTreeMap::new();
     if let Some(node) = object.get("annotations").filter(|node| !node.is_null()) {
         for (key, value) in node.object()?.iter() {
             annotations.insert(key.to_owned(), value.string()?.to_owned());
         }
     }
-    Ok(UntrustedSignature::Sigstore(UntrustedAttachment {
-        media_type: object.require("mimeType")?.string()?.to_owned(),
-        payload: object.require("payload")?.bytes()?,
-        annotations,
-    }))
+    Ok(annotations)
 }
 
 /// Why bytes are not a stored signature.

@@ -1,11 +1,8 @@
 //! Kinds about sigstore signatures, their keys, certificates and log entries.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use pullgate_policy::decision;
-use pullgate_policy::decision::TrustMaterial;
 use pullgate_policy::digest::Digest;
 use pullgate_policy::document::{Account, Dialect, Policy, Requirement};
 use pullgate_policy::identity::SignedIdentity;
@@ -18,7 +15,7 @@ use pullgate_policy::strict;
 use serde_json::{Value, json};
 
 use crate::corpus::{Case, Runner};
-use crate::trust::judge;
+use crate::trust::{judge, material};
 
 /// The kinds that this module runs.
 pub(crate) const KINDS: &[(&str, Runner)] = &[
@@ -212,14 +209,7 @@ fn trust_root(case: &Case) -> Result<(), String> {
         return case.check(&error);
     };
     let requirements = policy.default_requirements();
-    let material: TrustMaterial = requirements
-        .files()
-        .into_iter()
-        .map(|path| {
-            let content = case.read(&path.display().to_string());
-            (PathBuf::from(path), content.map_err(|error| error.to_string()))
-        })
-        .collect::<BTreeMap<_, _>>();
+    let material = material(case, requirements);
     let Some(Requirement::SigstoreSigned(signed)) = requirements.iter().next() else {
         return Err("not a sigstoreSigned requirement".to_owned());
     };

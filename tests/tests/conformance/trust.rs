@@ -1,13 +1,12 @@
 //! Kinds about manifests, signatures and decisions.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use pullgate_policy::decide;
 use pullgate_policy::decision::{Subject, TrustMaterial};
 use pullgate_policy::digest::{Digest, VerifiedBlob, Verifier};
-use pullgate_policy::document::{Dialect, Policy};
+use pullgate_policy::document::{Dialect, Policy, Requirements};
 use pullgate_policy::manifest::Document;
 use pullgate_policy::reference::PullReference;
 use pullgate_policy::signature::UntrustedSignature;
@@ -184,15 +183,7 @@ pub(crate) fn judge(
         }
         return Err("signatures that cannot be read, and a policy that does not look".to_owned());
     };
-    let material: TrustMaterial = applicable
-        .requirements
-        .files()
-        .into_iter()
-        .map(|path| {
-            let content = case.read(&path.display().to_string());
-            (PathBuf::from(path), content.map_err(|error| error.to_string()))
-        })
-        .collect::<BTreeMap<_, _>>();
+    let material = material(case, applicable.requirements);
     let subject = Subject {
         reference: &reference,
         manifest: &manifest,
@@ -202,6 +193,16 @@ pub(crate) fn judge(
     };
     let decision = decide(applicable, subject, &material, SystemTime::now());
     Ok(if decision.verdict.is_ok() { "allow" } else { "deny" })
+}
+
+/// The key and certificate files that requirements of the case name.
+pub(crate) fn material(case: &Case, requirements: &Requirements) -> TrustMaterial {
+    let files = requirements.files().into_iter();
+    let read = files.map(|path| {
+        let content = case.read(&path.display().to_string());
+        (PathBuf::from(path), content.map_err(|error| error.to_string()))
+    });
+    read.collect()
 }
 
 fn prefix(case: &Case) -> String {

@@ -15,11 +15,7 @@ const REJECTED: &str = "SignatureValidationFailed: ";
 #[tokio::test]
 async fn only_what_is_signed_for_its_name_enters() {
     let (release, stranger, lookaside) = (Signer::new(), Signer::new(), Lookaside::new());
-    let settings = Settings {
-        policy: Some(policy(NAME, &release.public_key())),
-        registries_d: Some(lookaside.registries_d(NAME, &lookaside.url())),
-        ..Settings::default()
-    };
+    let settings = demanding(&release, &lookaside, &lookaside.url());
     let scene = Scene::with(Version::V1_6, Default::default(), settings).await;
     let publish = |name: &str, signer: Option<&Signer>, claimed: &str| {
         let image = sample::tiny(name);
@@ -60,11 +56,7 @@ async fn only_what_is_signed_for_its_name_enters() {
 #[tokio::test]
 async fn an_index_that_alone_is_signed_is_not_enough() {
     let (release, stranger, lookaside) = (Signer::new(), Signer::new(), Lookaside::new());
-    let settings = Settings {
-        policy: Some(policy(NAME, &release.public_key())),
-        registries_d: Some(lookaside.registries_d(NAME, &lookaside.url())),
-        ..Settings::default()
-    };
+    let settings = demanding(&release, &lookaside, &lookaside.url());
     let scene = Scene::with(Version::V1_6, Default::default(), settings).await;
     let sign = |signer: &Signer, name: &str, digest: &str| {
         lookaside.add(name, digest, &signer.sign(digest, &format!("{NAME}/{name}:v1")));
@@ -94,9 +86,8 @@ async fn a_signed_index_is_enough_where_our_own_policy_says_so() {
     );
     let settings = Settings {
         policy: Some(extended),
-        registries_d: Some(lookaside.registries_d(NAME, &lookaside.url())),
         extra: "policy.extensions = true\n".to_owned(),
-        ..Settings::default()
+        ..demanding(&release, &lookaside, &lookaside.url())
     };
     let scene = Scene::with(Version::V1_6, Default::default(), settings).await;
     let publish = |name: &str, signer: &Signer| {
@@ -124,11 +115,7 @@ async fn a_signed_index_is_enough_where_our_own_policy_says_so() {
 async fn a_store_that_cannot_be_read_is_not_an_empty_one() {
     let (release, lookaside) = (Signer::new(), Lookaside::new());
     let down = Server::start(|_| server::status(http::StatusCode::INTERNAL_SERVER_ERROR)).await;
-    let settings = Settings {
-        policy: Some(policy(NAME, &release.public_key())),
-        registries_d: Some(lookaside.registries_d(NAME, &down.url())),
-        ..Settings::default()
-    };
+    let settings = demanding(&release, &lookaside, &down.url());
     let scene = Scene::with(Version::V1_6, Default::default(), settings).await;
     sample::tiny("down").store(&scene.registry, "down", "v1");
     let answer = scene.pull("down:v1").await;
@@ -187,4 +174,13 @@ async fn a_policy_that_cannot_be_used_refuses_every_pull_and_nothing_else() {
     scene.pull("any:v1").await.expect("the repaired policy to be used without a restart");
     assert!(scene.gate.log().contains("policy or registries.d changed"), "{}", scene.gate.log());
     assert!(scene.settings.policy.is_some(), "the scene has a policy");
+}
+
+/// A policy that wants `signer`'s signature of every image, found at `url`.
+fn demanding(signer: &Signer, lookaside: &Lookaside, url: &str) -> Settings {
+    Settings {
+        policy: Some(policy(NAME, &signer.public_key())),
+        registries_d: Some(lookaside.registries_d(NAME, url)),
+        ..Settings::default()
+    }
 }

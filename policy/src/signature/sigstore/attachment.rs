@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::digest::Digest;
 use crate::limits;
 use crate::manifest::{Descriptor, Document, ManifestError, OCI_MANIFEST};
+use crate::signature::annotations;
 use crate::strict::json;
 
 /// The tag under which cosign attaches signatures to the manifest `digest`.
@@ -41,13 +42,7 @@ pub fn attached(body: &[u8], content_type: &str) -> Result<Vec<Attached>, Manife
     let layers = object.require("layers")?;
     let mut attached = Vec::new();
     for (layer, descriptor) in layers.list()?.zip(manifest.layers) {
-        let mut annotations = BTreeMap::new();
-        let layer = layer.object()?;
-        if let Some(node) = layer.get("annotations").filter(|node| !node.is_null()) {
-            for (key, value) in node.object()?.iter() {
-                annotations.insert(key.to_owned(), value.string()?.to_owned());
-            }
-        }
+        let annotations = annotations(&layer.object()?)?;
         attached.push(Attached { descriptor, annotations });
     }
     Ok(attached)

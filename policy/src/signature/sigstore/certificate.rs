@@ -16,9 +16,7 @@ use super::pem::{self, PemError};
 use crate::document::Account;
 use crate::strict::excerpt;
 
-/// 1.3.6.1.5.5.7.3.3, in DER.
-const CODE_SIGNING_DER: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 3, 3];
-const CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
+static CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
 const ANY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 
 /// Fulcio's issuer extensions: a raw string, and its successor in DER.
@@ -100,7 +98,7 @@ impl Authorities {
                     &anchors,
                     &between,
                     UnixTime::since_unix_epoch(since),
-                    KeyUsage::required_if_present(CODE_SIGNING_DER),
+                    KeyUsage::required_if_present(CODE_SIGNING.as_bytes()),
                     None,
                     None,
                 )
@@ -206,17 +204,11 @@ pub fn issuer(leaf: &Certificate) -> Result<String, CertificateError> {
 }
 
 fn has_email(leaf: &Certificate, expected: &str) -> Result<(), CertificateError> {
-    let mut found = Vec::new();
-    for name in names(leaf)? {
-        if let GeneralName::Rfc822Name(email) = name {
-            found.push(email.as_str().to_owned());
-        }
-    }
-    if found.iter().any(|email| email == expected) {
-        return Ok(());
-    }
-    let found = excerpt(&found.join(", "));
-    Err(CertificateError::Subject { found, expected: expected.to_owned() })
+    let email = |name: &GeneralName| {
+        let GeneralName::Rfc822Name(email) = name else { return None };
+        Some(email.as_str().to_owned())
+    };
+    has_name(leaf, expected, email, |found| found == expected)
 }
 
 fn has_uri(
@@ -224,13 +216,22 @@ fn has_uri(
     expected: &str,
     matches: impl Fn(&str) -> bool,
 ) -> Result<(), CertificateError> {
-    let mut found = Vec::new();
-    for name in names(leaf)? {
-        if let GeneralName::UniformResourceIdentifier(uri) = name {
-            found.push(uri.as_str().to_owned());
-        }
-    }
-    if found.iter().any(|uri| matches(uri)) {
+    let uri = |name: &GeneralName| {
+        let GeneralName::UniformResourceIdentifier(uri) = name else { return None };
+        Some(uri.as_str().to_owned())
+    };
+    has_name(leaf, expected, uri, matches)
+}
+
+/// Whether one of the names that `kind` picks matches.
+fn has_name(
+    leaf: &Certificate,
+    expected: &str,
+    kind: impl Fn(&GeneralName) -> Option<String>,
+    matches: impl Fn(&str) -> bool,
+) -> Result<(), CertificateError> {
+    let found: Vec<String> = names(leaf)?.iter().filter_map(kind).collect();
+    if found.iter().any(|name| matches(name)) {
         return Ok(());
     }
     let found = excerpt(&found.join(", "));
