@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
+use crate::trust;
 use raw::Raw;
 
 /// Where the configuration lies unless the command line says otherwise.
@@ -77,6 +78,17 @@ impl Config {
                 Self::parse(path, "")
             }
             Err(source) => Err(ConfigError::Read { file: path.to_owned(), source }),
+        }
+    }
+
+    /// Where trust lies.
+    #[must_use]
+    pub fn trust(&self) -> trust::Settings {
+        trust::Settings {
+            policy: self.policy.path.clone(),
+            registries_d: self.policy.registries_d.clone(),
+            extensions: self.policy.extensions,
+            keep_last_good: self.policy.keep_last_good,
         }
     }
 

@@ -34,7 +34,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 fn assemble(config: &Config, previous: Option<&Gate>) -> Result<Gate, AssemblyError> {
     let no_progress = config.registry.no_progress_timeout;
     let sandbox_image = config.containerd.sandbox_image.as_deref().map(PullReference::parse);
-    let trust = startup::settings(config);
+    let trust = config.trust();
     let known = previous.map(|gate| &gate.trust).filter(|known| *known.settings() == trust);
     Ok(Gate {
         trust: known.cloned().unwrap_or_else(|| Arc::new(Trust::new(trust))),

@@ -5,7 +5,7 @@ use pullgate_policy::digest::sha256_instructions;
 use crate::audit::{chain, message_id, printable};
 use crate::config::Config;
 use crate::containerd::node::Node;
-use crate::trust::{Settings, Trust};
+use crate::trust::Trust;
 
 /// The policy that was in force at the start.
 #[derive(Debug, Default)]
@@ -44,14 +44,4 @@ pub(super) fn record(config: &Config, policy: &Policy, containerd: Option<&Node>
         SOCKET = %config.socket.display(),
         "pullgated {VERSION} is ready",
     );
-}
-
-/// Where the configuration says that trust lies.
-pub(super) fn settings(config: &Config) -> Settings {
-    Settings {
-        policy: config.policy.path.clone(),
-        registries_d: config.policy.registries_d.clone(),
-        extensions: config.policy.extensions,
-        keep_last_good: config.policy.keep_last_good,
-    }
 }

@@ -74,15 +74,16 @@ fn evaluate(
     material: &TrustMaterial,
     now: SystemTime,
 ) -> Verdict {
+    let name = requirement.name();
     match requirement {
-        Requirement::InsecureAcceptAnything => Verdict::accepted("insecureAcceptAnything"),
+        Requirement::InsecureAcceptAnything => Verdict::accepted(name),
         Requirement::Reject => {
             let text = "the policy rejects this image (`reject`)";
-            Verdict::refused("reject", Code::PolicyReject, text)
+            Verdict::refused(name, Code::PolicyReject, text)
         }
         Requirement::SignedBaseLayer(_) => {
             let text = "`signedBaseLayer` is never satisfied, as in containers/image";
-            Verdict::refused("signedBaseLayer", Code::BaseLayerUnsupported, text)
+            Verdict::refused(name, Code::BaseLayerUnsupported, text)
         }
         Requirement::SignedBy(signed_by) => signed_by::evaluate(signed_by, subject, material, now),
         Requirement::SigstoreSigned(signed) => {

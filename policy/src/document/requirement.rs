@@ -115,6 +115,18 @@ impl Requirement {
         }
     }
 
+    /// Its type, as it is written in policy.json.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::InsecureAcceptAnything => "insecureAcceptAnything",
+            Self::Reject => "reject",
+            Self::SignedBaseLayer(_) => "signedBaseLayer",
+            Self::SignedBy(_) => "signedBy",
+            Self::SigstoreSigned(_) => "sigstoreSigned",
+        }
+    }
+
     fn sources(&self) -> Vec<&Source> {
         match self {
             Self::InsecureAcceptAnything | Self::Reject | Self::SignedBaseLayer(_) => Vec::new(),

@@ -1,0 +1,32 @@
+//! Why a command gave no answer.
+
+use std::io;
+
+use super::Exit;
+use crate::config::ConfigError;
+use crate::trust::TrustError;
+
+/// Why a command gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CtlError {
+    /// The configuration is not valid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The answer cannot be printed.
+    #[error("the answer cannot be printed")]
+    Output(#[from] io::Error),
+    /// There is no usable policy.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+impl CtlError {
+    /// The exit code that tells of it.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) | Self::Trust(_) => Exit::Usage,
+            Self::Output(_) => Exit::Infrastructure,
+        }
+    }
+}

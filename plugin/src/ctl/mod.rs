@@ -1,0 +1,77 @@
+//! `pullgate`: what an admin asks of the node's gate. Each command is a file here, and [`Arguments`] is
+//! the one table of them: parser, help, manual and completions are made from it.
+
+mod error;
+mod exit;
+mod output;
+mod policy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+pub use error::CtlError;
+pub use exit::Exit;
+
+use crate::audit::{chain, printable};
+use crate::config::Config;
+use output::{Format, Output};
+
+/// Ask the gate for container images of this node
+#[derive(Debug, Parser)]
+#[command(name = "pullgate", version)]
+pub struct Arguments {
+    /// Read this configuration instead of /etc/pullgate/config.toml
+    #[arg(long, global = true, value_name = "PATH")]
+    config: Option<PathBuf>,
+    /// How the answer is printed
+    #[arg(long, short, global = true, value_enum, value_name = "FORMAT", default_value_t)]
+    output: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(subcommand)]
+    Policy(policy::Command),
+}
+
+/// Runs one command. The exit codes are those of [`Exit`].
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            let printed = error.print().is_ok();
+            return if asked && printed { Exit::Accepted } else { Exit::Usage }.into();
+        }
+    };
+    match run(arguments) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            output::complain(&format!("pullgate: {}", printable(&chain(&error))));
+            error.exit().into()
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<Exit, CtlError> {
+    let context = Context {
+        config: Config::read(arguments.config.as_deref())?,
+        output: Output::new(arguments.output),
+    };
+    match arguments.command {
+        Command::Policy(command) => command.run(&context),
+    }
+}
+
+/// What every command works with.
+#[derive(Debug)]
+struct Context {
+    config: Config,
+    output: Output,
+}

@@ -1,0 +1,52 @@
+//! What the command `pullgate` prints, word for word.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use pullgate_tests::place;
+
+/// Runs `pullgate` with a `config.toml` of this text.
+fn pullgate(directory: &Path, config: &str, arguments: &[&str]) -> Output {
+    let path = directory.join("config.toml");
+    std::fs::write(&path, config).unwrap();
+    let mut command = Command::new(place::built("pullgate"));
+    command.arg("--config").arg(path).args(arguments);
+    command.output().unwrap()
+}
+
+#[test]
+fn the_policy_in_force_is_shown_scope_by_scope() {
+    let directory = place::for_sockets("ctl");
+    let policy = directory.path().join("policy.json");
+    let text = r#"{"default":[{"type":"reject"}],"transports":{"docker":{"example.com/team":
+        [{"type":"insecureAcceptAnything"},{"type":"reject"}]}}}"#;
+    std::fs::write(&policy, text).unwrap();
+    let config = format!(
+        "policy.path = '{}'\npolicy.registries_d = '{}'",
+        policy.display(),
+        directory.path().join("none").display()
+    );
+    let shown = pullgate(directory.path(), &config, &["policy", "show"]);
+    let text = String::from_utf8(shown.stdout).unwrap();
+    let (head, table) = text.split_once('\n').unwrap();
+    assert!(head.starts_with(&format!("policy {} (sha256:", policy.display())), "{head}");
+    assert_eq!(
+        table,
+        "TRANSPORT  SCOPE             REQUIREMENTS\n\
+         docker     example.com/team  insecureAcceptAnything, reject\n\
+         default    *                 reject\n"
+    );
+    assert_eq!(shown.status.code(), Some(0));
+
+    let shown = pullgate(directory.path(), &config, &["policy", "show", "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(json.pointer("/scopes/0/scope").unwrap(), "example.com/team");
+
+    std::fs::write(&policy, "{}").unwrap();
+    let shown = pullgate(directory.path(), &config, &["policy", "show"]);
+    let complaint = String::from_utf8(shown.stderr).unwrap();
+    assert!(complaint.contains("policy.json: "), "{complaint}");
+    assert_eq!((shown.status.code(), shown.stdout.len()), (Some(2), 0));
+}
