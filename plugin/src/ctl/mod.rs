@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use error::CtlError;
 pub use exit::Exit;
@@ -37,6 +37,12 @@ pub struct Arguments {
 enum Command {
     #[command(subcommand)]
     Policy(policy::Command),
+}
+
+/// The table of commands, for manual pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs one command. The exit codes are those of [`Exit`].

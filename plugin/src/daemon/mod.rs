@@ -31,7 +31,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// [`AssemblyError`] if a part cannot be made.
-fn assemble(config: &Config, previous: Option<&Gate>) -> Result<Gate, AssemblyError> {
+pub(crate) fn assemble(config: &Config, previous: Option<&Gate>) -> Result<Gate, AssemblyError> {
     let no_progress = config.registry.no_progress_timeout;
     let sandbox_image = config.containerd.sandbox_image.as_deref().map(PullReference::parse);
     let trust = config.trust();

@@ -1,6 +1,7 @@
 //! The pull: resolve, collect, decide, ingest, publish, record.
 
 mod error;
+mod findings;
 mod image;
 mod transfer;
 
@@ -13,6 +14,7 @@ use pullgate_policy::reference::PullReference;
 use pullgate_policy::{Admission, Rejection, decide};
 
 pub use error::{Class, PullError};
+pub use findings::{Checked, Findings, Resolution};
 
 use crate::audit::{Attempt, Signer, chain};
 use crate::containerd::Containerd;
@@ -95,14 +97,22 @@ impl Gate {
 
     /// Decides about one image as a pull would, from what is on the network now. Nothing is handed to
     /// containerd, and nothing is recorded.
+    pub async fn check(&self, request: PullRequest) -> Checked {
+        let mut attempt = Attempt::begin(&request);
+        let mut findings = Findings::default();
+        let judged = self.judge(request, &mut attempt, &mut findings).await;
+        attempt.unrecorded();
+        Checked { findings, verdict: judged.map(|judged| judged.admission.basis().clone()) }
+    }
+
+    /// What the reference stands for now, whatever the policy says about it.
     ///
     /// # Errors
-    /// [`PullError`] names the stage that refused.
-    pub async fn check(&self, request: PullRequest) -> Result<Basis, PullError> {
-        let mut attempt = Attempt::begin(&request);
-        let judged = self.judge(request, &mut attempt).await;
-        attempt.unrecorded();
-        Ok(judged?.admission.basis().clone())
+    /// [`PullError`] if it cannot be resolved.
+    pub async fn inspect(&self, request: PullRequest) -> Result<Resolution, PullError> {
+        let reference = PullReference::parse(&request.image)?;
+        let (_repository, image) = self.resolve(&reference, request.auth).await?;
+        Ok(Resolution::of(&image))
     }
 
     /// The trust path. Each stage takes what the one before returned; nothing is fetched for an image
@@ -112,7 +122,8 @@ impl Gate {
         request: PullRequest,
         attempt: &mut Attempt,
     ) -> Result<ImageId, PullError> {
-        let Judged { repository, image, admission } = self.judge(request, attempt).await?;
+        let Judged { repository, image, admission } =
+            self.judge(request, attempt, &mut Findings::default()).await?;
 
         let pinned = self.sandbox_image.as_ref() == Some(admission.reference());
         let transfer = Transfer::begin(&self.containerd, &repository, self.parallel_layers).await?;
@@ -127,28 +138,44 @@ impl Gate {
         &self,
         request: PullRequest,
         attempt: &mut Attempt,
+        findings: &mut Findings,
     ) -> Result<Judged, PullError> {
         let reference = PullReference::parse(&request.image)?;
         attempt.reference(&reference.to_string());
+        findings.reference = Some(reference.clone());
         let trust = self.trust.snapshot()?;
         attempt.policy_file(&trust.policy_path().display().to_string());
+        findings.trust = Some(Arc::clone(&trust));
 
-        let credentials = Credentials::new(request.auth)?;
-        let repository = self.registry.repository(reference.reference(), &credentials)?;
-        let image = Image::resolve(&repository, &reference, &self.platform).await?;
+        let (repository, image) = self.resolve(&reference, request.auth).await?;
         attempt.digest(&image.manifest.descriptor.digest.to_string());
+        findings.image = Some(Resolution::of(&image));
 
         let evidence = self.collect(&trust, &reference, &image, &image.manifest).await?;
+        findings.searched.clone_from(&evidence.searched);
         let listing = self.listing(&trust, &reference, &image).await?;
         let listing = listing.as_ref().and_then(|(index, evidence)| {
             Listing::new(&index.proof, &index.body, &image.manifest.proof, &evidence.signatures)
         });
         let decision = decide_on(&trust, &reference, &image.manifest, &evidence, listing);
         note(&decision, attempt);
+        findings.trace = Some(decision.trace);
         match decision.verdict {
             Ok(admission) => Ok(Judged { repository, image, admission }),
             Err(rejection) => Err(self.explain(&trust, &reference, &image, rejection).await.into()),
         }
+    }
+
+    /// Resolves the reference once.
+    async fn resolve(
+        &self,
+        reference: &PullReference,
+        auth: AuthConfig,
+    ) -> Result<(Repository, Image), PullError> {
+        let credentials = Credentials::new(auth)?;
+        let repository = self.registry.repository(reference.reference(), &credentials)?;
+        let image = Image::resolve(&repository, reference, &self.platform).await?;
+        Ok((repository, image))
     }
 
     /// The signatures of one document of the image, unless the verdict does not depend on any.

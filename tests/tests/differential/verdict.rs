@@ -69,5 +69,5 @@ async fn ours(case: &Case) -> Verdict {
         pod: Pod::default(),
         runtime_handler: None,
     };
-    gate.check(request).await.map(drop).map_err(|error| chain(&error))
+    gate.check(request).await.verdict.map(drop).map_err(|error| chain(&error))
 }
