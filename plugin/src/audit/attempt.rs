@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::{message_id, printable};
+use super::{Reason, message_id, printable};
 use crate::pull::PullRequest;
 
 /// A pull that has not ended yet. Exactly one record comes of it: by [`Self::accepted`],
@@ -34,7 +34,7 @@ struct Record {
     digest: Option<String>,
     policy_file: Option<String>,
     scope: Option<String>,
-    reason: Option<&'static str>,
+    reason: Option<Reason>,
     signer: Option<String>,
     fingerprint: Option<String>,
     bytes: Option<u64>,
@@ -83,8 +83,8 @@ impl Attempt {
     }
 
     /// The reason code of an acceptance. Rejections and failures bring their own.
-    pub const fn reason(&mut self, code: &'static str) {
-        self.record.reason = Some(code);
+    pub const fn reason(&mut self, reason: Reason) {
+        self.record.reason = Some(reason);
     }
 
     /// Whose signatures the acceptance rests on.
@@ -114,14 +114,14 @@ impl Attempt {
     }
 
     /// The policy did not accept the image.
-    pub fn rejected(mut self, code: &'static str, message: &str) {
-        self.reason(code);
+    pub fn rejected(mut self, reason: Reason, message: &str) {
+        self.reason(reason);
         self.end(Outcome::Rejected(message));
     }
 
     /// The pull failed for another reason.
-    pub fn failed(mut self, code: &'static str, message: &str) {
-        self.reason(code);
+    pub fn failed(mut self, reason: Reason, message: &str) {
+        self.reason(reason);
         self.end(Outcome::Failed(message));
     }
 
@@ -138,7 +138,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.ended {
-            self.record.reason = Some("ABANDONED");
+            self.record.reason = Some(Reason::Abandoned);
             self.record.write(Outcome::Abandoned, self.microseconds());
         }
     }
@@ -162,7 +162,7 @@ macro_rules! record {
             IMAGE_DIGEST = $record.digest,
             POLICY_FILE = $record.policy_file,
             POLICY_SCOPE = $record.scope,
-            REASON = $record.reason,
+            REASON = $record.reason.map(Reason::code),
             SIGNER = $record.signer,
             KEY_FPR = $record.fingerprint,
             NAMESPACE = some($record.namespace.as_str()),
@@ -202,7 +202,9 @@ mod tests {
     use std::io::Write;
     use std::sync::{Arc, Mutex};
 
-    use super::{Attempt, Signer};
+    use pullgate_policy::decision::Code;
+
+    use super::{Attempt, Reason, Signer};
     use crate::audit::message_id;
     use crate::pull::{Pod, PullRequest};
     use crate::registry::AuthConfig;
@@ -213,12 +215,14 @@ mod tests {
         let rows: [(End, &str, &str); 4] = [
             (Attempt::accepted, message_id::ACCEPTED, " INFO accepted registry.example/app:1 "),
             (
-                |attempt| attempt.rejected("no_signature", "none\nby the key"),
+                |attempt| {
+                    attempt.rejected(Reason::Policy(Code::SignatureMissing), "none\nby the key");
+                },
                 message_id::REJECTED,
                 " WARN rejected registry.example/app:1: none\\nby the key ",
             ),
             (
-                |attempt| attempt.failed("not_found", "no such tag"),
+                |attempt| attempt.failed(Reason::ImageNotFound, "no such tag"),
                 message_id::FAILED,
                 "ERROR failed registry.example/app:1: no such tag ",
             ),
@@ -248,7 +252,7 @@ mod tests {
             attempt.digest("sha256:00");
             attempt.policy_file("/etc/containers/policy.json");
             attempt.scope("registry.example");
-            attempt.reason("signed_by");
+            attempt.reason(Reason::Signed);
             attempt.bytes(7);
             let signer = |identity: &str, fingerprint: &str| Signer {
                 identity: identity.to_owned(),
@@ -260,7 +264,7 @@ mod tests {
         let fields = [
             "IMAGE_REF=\"registry.example/app:2\" IMAGE_DIGEST=\"sha256:00\"",
             "POLICY_FILE=\"/etc/containers/policy.json\" POLICY_SCOPE=\"registry.example\"",
-            "REASON=\"signed_by\" SIGNER=\"A\" KEY_FPR=\"AA, BB\"",
+            "REASON=\"SIGNED\" SIGNER=\"A\" KEY_FPR=\"AA, BB\"",
             "BYTES=7",
         ];
         for field in fields {

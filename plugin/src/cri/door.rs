@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use super::route::{self, Route};
 use super::status::{Code, Status};
 use super::{Body, Upstream, pull_image};
-use crate::audit;
+use crate::audit::{self, Reason};
 use crate::pull::{ImageId, PullError, PullRequest};
 
 /// What answers `PullImage`. Dropping the future ends the pull.
@@ -47,7 +47,7 @@ impl Door {
                 let method = path.rsplit('/').next().unwrap_or_default();
                 let service = route::service(path);
                 let message = format!("unknown method {method} for service {service}");
-                audit::refused_call(path, "UNKNOWN_METHOD", "it could bring an image in");
+                audit::refused_call(path, Reason::UnknownMethod, "it could bring an image in");
                 Ok(Status::new(Code::Unimplemented, message).response())
             }
             Route::UnknownService => {

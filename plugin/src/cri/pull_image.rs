@@ -11,7 +11,7 @@ use pullgate_proto::{PullImageRequest, PullImageResponse};
 
 use super::status::{self, Code, Status};
 use super::{Body, MESSAGE_LIMIT, Pull};
-use crate::audit;
+use crate::audit::{self, Reason};
 use crate::pull::{Pod, PullRequest};
 use crate::registry::AuthConfig;
 
@@ -28,7 +28,7 @@ pub(crate) async fn answer(request: Request<Incoming>, pull: &Pull) -> Response<
     let outcome = match read(request).await {
         Ok((request, deadline)) => perform(pull, request, deadline).await,
         Err(refusal) => {
-            audit::refused_call(&path, "BAD_REQUEST", refusal.message());
+            audit::refused_call(&path, Reason::BadRequest, refusal.message());
             Err(refusal)
         }
     };

@@ -18,6 +18,12 @@ pub enum CtlError {
     /// There is no usable policy.
     #[error(transparent)]
     Trust(#[from] TrustError),
+    /// No reason has this code.
+    #[error("there is no reason `{code}`: pullgate explain lists all")]
+    UnknownReason {
+        /// What was asked for.
+        code: String,
+    },
 }
 
 impl CtlError {
@@ -25,7 +31,7 @@ impl CtlError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Trust(_) => Exit::Usage,
+            Self::Config(_) | Self::Trust(_) | Self::UnknownReason { .. } => Exit::Usage,
             Self::Output(_) => Exit::Infrastructure,
         }
     }

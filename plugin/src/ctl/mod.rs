@@ -3,6 +3,7 @@
 
 mod error;
 mod exit;
+mod explain;
 mod output;
 mod policy;
 
@@ -35,6 +36,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Explain(explain::Command),
     #[command(subcommand)]
     Policy(policy::Command),
 }
@@ -66,16 +68,17 @@ pub fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<Exit, CtlError> {
-    let context = Context {
-        config: Config::read(arguments.config.as_deref())?,
-        output: Output::new(arguments.output),
+    let output = Output::new(arguments.output);
+    let context = || -> Result<Context, CtlError> {
+        Ok(Context { config: Config::read(arguments.config.as_deref())?, output })
     };
     match arguments.command {
-        Command::Policy(command) => command.run(&context),
+        Command::Explain(command) => command.run(output),
+        Command::Policy(command) => command.run(&context()?),
     }
 }
 
-/// What every command works with.
+/// What commands about this node work with.
 #[derive(Debug)]
 struct Context {
     config: Config,

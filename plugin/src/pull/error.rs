@@ -6,6 +6,7 @@ use pullgate_policy::manifest::ManifestError;
 use pullgate_policy::platform::Platform;
 use pullgate_policy::reference::ReferenceError;
 
+use crate::audit::Reason;
 use crate::containerd::HandoffError;
 use crate::containerd::content::IngestError;
 use crate::evidence::EvidenceError;
@@ -96,32 +97,32 @@ impl PullError {
         }
     }
 
-    /// The stable reason code of the record.
+    /// The stable reason of the record.
     #[must_use]
-    pub fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::Blob { .. } => "CONTENT_MISMATCH",
-            Self::Credentials(_) => "CREDENTIALS_INVALID",
-            Self::Evidence(error) if error.unavailable() => "SIGNATURES_UNAVAILABLE",
-            Self::Evidence(_) => "SIGNATURES_UNREADABLE",
-            Self::Handoff(HandoffError::DiffId { .. }) => "DIFF_ID_MISMATCH",
-            Self::Handoff(HandoffError::DiskFull { .. }) => "DISK_FULL",
-            Self::Handoff(_) => "CONTAINERD_FAILED",
-            Self::Manifest { .. } => "MANIFEST_INVALID",
-            Self::NoPlatform { .. } => "PLATFORM_MISSING",
-            Self::Reference(_) => "REFERENCE_INVALID",
+            Self::Blob { .. } => Reason::ContentMismatch,
+            Self::Credentials(_) => Reason::CredentialsInvalid,
+            Self::Evidence(error) if error.unavailable() => Reason::SignaturesUnavailable,
+            Self::Evidence(_) => Reason::SignaturesUnreadable,
+            Self::Handoff(HandoffError::DiffId { .. }) => Reason::DiffIdMismatch,
+            Self::Handoff(HandoffError::DiskFull { .. }) => Reason::DiskFull,
+            Self::Handoff(_) => Reason::ContainerdFailed,
+            Self::Manifest { .. } => Reason::ManifestInvalid,
+            Self::NoPlatform { .. } => Reason::PlatformMissing,
+            Self::Reference(_) => Reason::ReferenceInvalid,
             Self::Registry(_) => match self.class() {
-                Class::Unavailable => "REGISTRY_UNAVAILABLE",
-                Class::NotFound => "IMAGE_NOT_FOUND",
-                Class::Denied => "REGISTRY_DENIED",
+                Class::Unavailable => Reason::RegistryUnavailable,
+                Class::NotFound => Reason::ImageNotFound,
+                Class::Denied => Reason::RegistryDenied,
                 Class::BadRequest
                 | Class::Internal
                 | Class::Malformed
                 | Class::Rejected
-                | Class::Runtime => "REGISTRY_INVALID",
+                | Class::Runtime => Reason::RegistryInvalid,
             },
-            Self::Rejected(rejection) => rejection.code().as_str(),
-            Self::Trust(_) => "POLICY_UNUSABLE",
+            Self::Rejected(rejection) => Reason::Policy(rejection.code()),
+            Self::Trust(_) => Reason::PolicyUnusable,
         }
     }
 }

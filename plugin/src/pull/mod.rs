@@ -16,7 +16,7 @@ use pullgate_policy::{Admission, Rejection, decide};
 pub use error::{Class, PullError};
 pub use findings::{Checked, Findings, Resolution};
 
-use crate::audit::{Attempt, Signer, chain};
+use crate::audit::{Attempt, Reason, Signer, chain};
 use crate::containerd::Containerd;
 use crate::evidence::{Collector, Evidence};
 use crate::registry::{AuthConfig, Credentials, Registry, Repository};
@@ -264,7 +264,7 @@ fn note(decision: &Decision, attempt: &mut Attempt) {
     let Ok(admission) = &decision.verdict else { return };
     match admission.basis() {
         Basis::Signed(signers) => {
-            attempt.reason("SIGNED");
+            attempt.reason(Reason::Signed);
             let signers: Vec<Signer> = signers
                 .iter()
                 .map(|signer| Signer {
@@ -274,6 +274,6 @@ fn note(decision: &Decision, attempt: &mut Attempt) {
                 .collect();
             attempt.signers(&signers);
         }
-        Basis::Unverified => attempt.reason("UNVERIFIED"),
+        Basis::Unverified => attempt.reason(Reason::Unverified),
     }
 }

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use pullgate::audit::Reason;
 use pullgate_tests::place;
 
 /// Runs `pullgate` with a `config.toml` of this text.
@@ -49,4 +50,30 @@ fn the_policy_in_force_is_shown_scope_by_scope() {
     let complaint = String::from_utf8(shown.stderr).unwrap();
     assert!(complaint.contains("policy.json: "), "{complaint}");
     assert_eq!((shown.status.code(), shown.stdout.len()), (Some(2), 0));
+}
+
+#[test]
+fn reasons_are_explained_without_a_configuration() {
+    let directory = place::for_sockets("ctl");
+    let explain = |arguments: &[&str]| {
+        let shown = pullgate(directory.path(), "not toml", &[&["explain"], arguments].concat());
+        (shown.status.code(), String::from_utf8([shown.stdout, shown.stderr].concat()).unwrap())
+    };
+    let one = "KEY_UNKNOWN (rejected)\n\
+         what happened: the image is signed, but by no key of the policy's files\n\
+         what to do:    add the key that the message names to keyPath if you trust it\n";
+    assert_eq!(explain(&["key_unknown"]), (Some(0), one.to_owned()));
+    let unknown = "pullgate: there is no reason `KEY\\n`: pullgate explain lists all\n";
+    assert_eq!(explain(&["KEY\n"]), (Some(2), unknown.to_owned()));
+
+    let (code, table) = explain(&[]);
+    let (head, rows) = table.split_once('\n').unwrap();
+    assert_eq!((code, head), (Some(0), "REASON                  OUTCOME    WHAT HAPPENED"));
+    assert_eq!(rows.lines().count(), Reason::ALL.len());
+
+    let (_, json) = explain(&["ABANDONED", "-o", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let entry = json.pointer("/reasons/0").unwrap();
+    let members: Vec<&str> = entry.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(members, ["code", "meaning", "outcome", "remedy"]);
 }
