@@ -13,7 +13,7 @@ test: install-test-deps build ## Install what the tests need and run all of them
 	cargo test --workspace
 	@tests/setup/not-run
 
-conformance: ## Run the corpus of PULLGATE_CONFORMANCE_DIR (default ../shared/conformance)
+conformance: build ## Run the corpus of PULLGATE_CONFORMANCE_DIR (default ../shared/conformance)
 	cargo test --package pullgate-tests --test conformance -- --nocapture
 
 differential: install-test-deps build ## Compare PULLGATE_DIFF_CASES (default 2000) random cases with skopeo

@@ -136,6 +136,19 @@ pub fn with_usr_and_disk(usr: &Path, place: &Path, bytes: u64, program: &str) ->
     in_namespace(script, &[place.as_ref(), size.as_ref(), usr.as_ref(), program.as_ref()])
 }
 
+/// A command that sees `root` as `/`, with nothing of this machine in it but the libraries, and has no
+/// environment but what is added to it.
+#[must_use]
+pub fn in_root(root: &Path, program: &Path) -> Command {
+    let script = "cd \"$0\" && mkdir -p lib lib64 usr/lib && : > program &&
+        mount --bind \"$1\" program && shift &&
+        for place in lib lib64 usr/lib; do mount --bind /$place $place || exit; done &&
+        exec chroot . /program \"$@\"";
+    let mut command = in_namespace(script, &[root.as_ref(), program.as_ref()]);
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+}
+
 fn in_namespace(script: &str, arguments: &[&OsStr]) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "slave", "sh", "-c", script]).args(arguments);

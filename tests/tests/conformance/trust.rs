@@ -4,21 +4,23 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use pullgate_policy::decide;
-use pullgate_policy::decision::{Subject, TrustMaterial};
+use pullgate_policy::decision::{Basis, Subject, TrustMaterial};
 use pullgate_policy::digest::{Digest, VerifiedBlob, Verifier};
-use pullgate_policy::document::{Dialect, Policy, Requirements};
+use pullgate_policy::document::{Dialect, Policy, Requirement, Requirements};
 use pullgate_policy::manifest::Document;
-use pullgate_policy::reference::PullReference;
-use pullgate_policy::signature::UntrustedSignature;
+use pullgate_policy::reference::{PullReference, Reference};
 use pullgate_policy::signature::openpgp::Keyring;
 use pullgate_policy::signature::payload::{Format, Payload};
+use pullgate_policy::signature::{Claim, UntrustedSignature, simple};
 use serde_json::{Value, json};
 
 use crate::corpus::{Case, Runner};
 
 /// The kinds that this module runs.
 pub(crate) const KINDS: &[(&str, Runner)] = &[
+    ("accepted-signatures", accepted_signatures),
     ("keyring-import", keyring_import),
+    ("manifest-digest", manifest_digest),
     ("manifest-match", manifest_match),
     ("manifest-parse", manifest_parse),
     ("openpgp-verify", openpgp_verify),
@@ -28,6 +30,20 @@ pub(crate) const KINDS: &[(&str, Runner)] = &[
     ("simple-payload", simple_payload),
     ("simple-signature", simple_signature),
 ];
+
+/// The type of a manifest is the one that the registry names; nobody guesses. What containers/image
+/// guesses has to be one that we read it as.
+fn manifest_digest(case: &Case) -> Result<(), String> {
+    let manifest = case.bytes("manifest").expect("a manifest");
+    let guessed = case.expected["guessed_media_type"].as_str().expect("a type");
+    let readable = guessed.is_empty() || Document::parse(&manifest, guessed).is_ok();
+    case.check(&if readable {
+        let digest = Digest::sha256(&manifest).to_string();
+        json!({ "result": "ok", "digest": digest, "guessed_media_type": guessed })
+    } else {
+        json!({ "result": "error", "guessed_media_type": guessed })
+    })
+}
 
 fn manifest_match(case: &Case) -> Result<(), String> {
     let manifest = case.bytes("manifest").expect("a manifest");
@@ -116,13 +132,11 @@ fn simple_payload(case: &Case) -> Result<(), String> {
 
 /// One signature is accepted if a policy of this one requirement accepts the image with it alone.
 fn simple_signature(case: &Case) -> Result<(), String> {
-    if has_tag_and_digest(case) {
-        return case.leave_out();
-    }
     let blob = case.bytes("signature").expect("a signature");
     let policy = json!({ "default": [case.inputs["requirement"]] });
     let accepted = match UntrustedSignature::parse(&blob) {
-        Ok(signature) => judge(case, &policy, Some(vec![signature]))? == "allow",
+        Ok(signature) if has_tag_and_digest(case) => accepts(case, &policy, &signature),
+        Ok(signature) => judge(case, &policy, Some(vec![signature])).is_ok(),
         Err(_) => false,
     };
     let found = if accepted { "accept" } else { "reject" };
@@ -132,30 +146,64 @@ fn simple_signature(case: &Case) -> Result<(), String> {
     Err(format!("expected {}, found {found}", case.expected))
 }
 
+fn has_tag_and_digest(case: &Case) -> bool {
+    let reference = PullReference::parse(case.required_text("image_ref"));
+    reference.is_ok_and(|reference| reference.dropped_tag().is_some())
+}
+
+/// Whether the one requirement accepts the signature for a name that has a tag and a digest: a pull
+/// drops the tag before it asks.
+fn accepts(case: &Case, policy: &Value, signature: &UntrustedSignature) -> bool {
+    let policy = Policy::parse(policy.to_string().as_bytes(), Dialect::Standard).expect("a policy");
+    let requirements = policy.default_requirements();
+    let (Some(Requirement::SignedBy(signed_by)), UntrustedSignature::Simple(message)) =
+        (requirements.iter().next(), signature)
+    else {
+        return false;
+    };
+    let files: Result<Vec<_>, _> = material(case, requirements).into_values().collect();
+    let files = files.expect("every key file");
+    let keyring = Keyring::parse(files.iter().map(Vec::as_slice)).expect("keys");
+    let image = Reference::parse(case.required_text("image_ref")).expect("a reference");
+    let manifest = case.read(&format!("{}manifest.json", prefix(case))).expect("a manifest");
+    let claim = Claim {
+        manifest: &Digest::sha256(&manifest),
+        identity: &signed_by.identity,
+        image: Some(&image),
+    };
+    simple::verify(message, &keyring, &claim, SystemTime::now()).is_ok()
+}
+
 fn requirement_eval(case: &Case) -> Result<(), String> {
     evaluate(case, &json!({ "default": [case.inputs["requirement"]] }))
 }
 
 fn policy_eval(case: &Case) -> Result<(), String> {
-    if case.inputs.get("require_signed").is_some() {
-        return case.leave_out();
-    }
     evaluate(case, &case.inputs["policy"])
 }
 
+/// `require_signed` is a switch of podman's: an admission that rests on no signature does not do.
 fn evaluate(case: &Case, policy: &Value) -> Result<(), String> {
-    if has_tag_and_digest(case) {
-        return case.leave_out();
-    }
-    let verdict = judge(case, policy, None)?;
+    let require_signed = case.inputs.get("require_signed") == Some(&json!(true));
+    let verdict = match judge(case, policy, None) {
+        Ok(Basis::Unverified) if require_signed => "deny",
+        Ok(_) => "allow",
+        Err(verdict) => verdict,
+    };
     case.check(&json!({ "result": verdict }))
 }
 
-/// containers/image refuses a tag beside a digest, CRI-O and containerd drop the tag, and so do we: the
-/// rows about such references say nothing of what a pull decides.
-fn has_tag_and_digest(case: &Case) -> bool {
-    let reference = PullReference::parse(case.required_text("image_ref"));
-    reference.is_ok_and(|reference| reference.dropped_tag().is_some())
+/// A signature counts as accepted if the image is allowed by it alone: one requirement accepts it and
+/// none rejects it.
+fn accepted_signatures(case: &Case) -> Result<(), String> {
+    let policy = &case.inputs["policy"];
+    let Ok(blobs) = stored_signatures(case) else {
+        return case.check(&json!({ "result": "error" }));
+    };
+    let signatures = blobs.iter().map(|blob| UntrustedSignature::parse(blob).expect("a format"));
+    let alone = signatures.map(|signature| judge(case, policy, Some(vec![signature])));
+    let accepted = alone.filter(|verdict| matches!(verdict, Ok(Basis::Signed(_)))).count();
+    case.check(&json!({ "result": "ok", "count": accepted }))
 }
 
 /// Decides about the image of a case as a pull does: the manifest has the digest of the reference, its
@@ -164,24 +212,21 @@ pub(crate) fn judge(
     case: &Case,
     policy: &Value,
     signatures: Option<Vec<UntrustedSignature>>,
-) -> Result<&'static str, String> {
-    let Ok(policy) = Policy::parse(policy.to_string().as_bytes(), Dialect::Standard) else {
-        return Ok("parse-error");
-    };
-    let Ok(reference) = PullReference::parse(case.required_text("image_ref")) else {
-        return Ok("reference-error");
-    };
-    let Some(manifest) = manifest(case, &reference) else { return Ok("deny") };
+) -> Result<Basis, &'static str> {
+    let policy = Policy::parse(policy.to_string().as_bytes(), Dialect::Standard)
+        .map_err(|_error| "parse-error")?;
+    let reference = PullReference::parse(case.required_text("image_ref"))
+        .map_err(|_error| "reference-error")?;
+    let manifest = manifest(case, &reference).ok_or("deny")?;
     let parsed: Option<Vec<_>> = signatures.or_else(|| {
         let blobs = stored_signatures(case).ok()?;
         blobs.iter().map(|blob| UntrustedSignature::parse(blob).ok()).collect()
     });
     let applicable = policy.applicable(&reference);
-    let Some(signatures) = parsed else {
-        if applicable.requirements.needs_signatures() {
-            return Ok("deny");
-        }
-        return Err("signatures that cannot be read, and a policy that does not look".to_owned());
+    let signatures = match parsed {
+        Some(signatures) => signatures,
+        None if applicable.requirements.needs_signatures() => return Err("deny"),
+        None => return Err("signatures that cannot be read, and a policy that does not look"),
     };
     let material = material(case, applicable.requirements);
     let subject = Subject {
@@ -192,7 +237,7 @@ pub(crate) fn judge(
         listing: None,
     };
     let decision = decide(applicable, subject, &material, SystemTime::now());
-    Ok(if decision.verdict.is_ok() { "allow" } else { "deny" })
+    decision.verdict.map(|admission| admission.basis().clone()).map_err(|_rejection| "deny")
 }
 
 /// The key and certificate files that requirements of the case name.
