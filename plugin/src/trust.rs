@@ -2,11 +2,13 @@
 //!
 //! containers/image looks at these files for every pull, and so does pullgate: there is no reload to
 //! forget. A broken file refuses every pull with its own reason; only `keep_last_good` in config.toml
-//! falls back to the snapshot that was read last, and says so each time.
+//! falls back to the snapshot that was read last, and says so each time. A namespace with a policy of
+//! its own is decided by that alone, as in CRI-O.
 
 mod file;
 mod search;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +17,7 @@ use pullgate_policy::digest::Digest;
 use pullgate_policy::document::{Dialect, Policy, PolicyError, Requirements};
 use pullgate_policy::limits;
 use pullgate_policy::lookaside::{Lookaside, LookasideError};
+use pullgate_policy::namespace::Namespace;
 
 pub use file::FileError;
 
@@ -30,6 +33,8 @@ pub struct Settings {
     /// `/etc/pullgate/policy.json`, `/etc/containers/policy.json` and
     /// `/usr/share/containers/policy.json`.
     pub policy: Option<PathBuf>,
+    /// The folder of `<namespace>.json`.
+    pub namespaces: PathBuf,
     /// The one registries.d directory; without it those of containers-registries.d(5) for root.
     pub registries_d: Option<PathBuf>,
     /// Whether the policy is pullgate's own wherever it lies, and may say what other tools refuse.
@@ -66,10 +71,23 @@ impl Snapshot {
         &self.lookaside
     }
 
-    /// A digest over the names and contents of all files read.
+    /// A digest over the names and contents of all files read: policy.json and registries.d.
     #[must_use]
     pub const fn fingerprint(&self) -> &Digest {
         &self.fingerprint
+    }
+
+    /// A digest over everything that a decision with this `material` is made from. Two decisions about
+    /// the same image and signatures can differ only if it does, or because time passed.
+    #[must_use]
+    pub fn policy_hash(&self, material: &TrustMaterial) -> Digest {
+        let mut listing = format!("{}\n", self.fingerprint);
+        for (path, content) in material {
+            let content = content.as_ref().map(|content| Digest::sha256(content).to_string());
+            let content = content.unwrap_or_else(|_why| "unreadable".to_owned());
+            listing += &format!("{content} {}\n", path.display());
+        }
+        Digest::sha256(listing.as_bytes())
     }
 
     /// The key and certificate files that `requirements` name, read now.
@@ -90,14 +108,15 @@ impl Snapshot {
 #[derive(Debug)]
 pub struct Trust {
     settings: Settings,
-    last: Mutex<Option<Arc<Snapshot>>>,
+    /// By whose policy it is: a namespace's, or the node's.
+    last: Mutex<BTreeMap<Option<Namespace>, Arc<Snapshot>>>,
 }
 
 impl Trust {
     /// Reads nothing yet.
     #[must_use]
     pub const fn new(settings: Settings) -> Self {
-        Self { settings, last: Mutex::new(None) }
+        Self { settings, last: Mutex::new(BTreeMap::new()) }
     }
 
     /// Where it reads from.
@@ -106,16 +125,23 @@ impl Trust {
         &self.settings
     }
 
-    /// The files as they are now. A file that did not change is not parsed again; a change is
-    /// recorded with the old and the new fingerprint.
+    /// The files as they are now, for a pod of `namespace`: its own policy if it has one, else the
+    /// node's. A file that did not change is not parsed again; a change is recorded with the old and the
+    /// new fingerprint.
     ///
     /// # Errors
     /// [`TrustError`] names the file, the place in it and the expected form.
-    pub fn snapshot(&self) -> Result<Arc<Snapshot>, TrustError> {
+    pub fn snapshot(&self, namespace: Option<&Namespace>) -> Result<Arc<Snapshot>, TrustError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.read(last.as_ref()) {
+        let own = namespace.and_then(|name| search::of_namespace(&self.settings.namespaces, name));
+        let whose = own.as_ref().and_then(|_path| namespace.cloned());
+        if whose.is_none() && namespace.is_some() {
+            // Its policy was removed: one that is put there later must be good by itself.
+            last.remove(&namespace.cloned());
+        }
+        match self.read(own, last.get(&whose)) {
             Ok(current) => {
-                if let Some(previous) = last.as_ref().filter(|previous| **previous != current) {
+                if let Some(previous) = last.get(&whose).filter(|previous| **previous != current) {
                     tracing::info!(
                         old = %previous.fingerprint,
                         new = %current.fingerprint,
@@ -123,10 +149,10 @@ impl Trust {
                         "policy or registries.d changed"
                     );
                 }
-                *last = Some(Arc::clone(&current));
+                last.insert(whose, Arc::clone(&current));
                 Ok(current)
             }
-            Err(error) => match last.as_ref().filter(|_| self.settings.keep_last_good) {
+            Err(error) => match last.get(&whose).filter(|_| self.settings.keep_last_good) {
                 Some(good) => {
                     tracing::error!(
                         error = chain(&error),
@@ -140,9 +166,14 @@ impl Trust {
         }
     }
 
-    fn read(&self, last: Option<&Arc<Snapshot>>) -> Result<Arc<Snapshot>, TrustError> {
-        let policy_path = match &self.settings.policy {
-            Some(explicit) => explicit.clone(),
+    /// Reads the policy of the namespace, if that has one, or else the node's.
+    fn read(
+        &self,
+        own: Option<PathBuf>,
+        last: Option<&Arc<Snapshot>>,
+    ) -> Result<Arc<Snapshot>, TrustError> {
+        let policy_path = match own.or_else(|| self.settings.policy.clone()) {
+            Some(path) => path,
             None => search::policy()?,
         };
         let policy = file::read(&policy_path, limits::CONFIGURATION_BYTES)?;

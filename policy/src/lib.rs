@@ -14,6 +14,7 @@ pub mod identity;
 pub mod limits;
 pub mod lookaside;
 pub mod manifest;
+pub mod namespace;
 pub mod platform;
 pub mod reference;
 pub mod scope;

@@ -7,7 +7,8 @@ use pullgate_proto::image_service_client::ImageServiceClient;
 use pullgate_proto::runtime_service_client::RuntimeServiceClient;
 use pullgate_proto::{
     AuthConfig, Image, ImageSpec, ImageStatusRequest, ImageStatusResponse, ListImagesRequest,
-    PodSandboxConfig, PullImageRequest, RemoveImageRequest, VersionRequest, VersionResponse,
+    PodSandboxConfig, PodSandboxMetadata, PullImageRequest, RemoveImageRequest, VersionRequest,
+    VersionResponse,
 };
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -82,6 +83,21 @@ impl Cri {
     ) -> Result<String, Status> {
         let request = PullImageRequest { image: Some(named(image)), auth, sandbox_config };
         Ok(self.images().pull_image(request).await?.into_inner().image_ref)
+    }
+
+    /// `PullImage` for a pod of `namespace`. Returns the image ID.
+    ///
+    /// # Errors
+    /// The status that was answered.
+    pub async fn pull_for(&self, namespace: &str, image: &str) -> Result<String, Status> {
+        let metadata = PodSandboxMetadata {
+            name: "pod".to_owned(),
+            uid: "a-uid".to_owned(),
+            namespace: namespace.to_owned(),
+            attempt: 0,
+        };
+        let pod = PodSandboxConfig { metadata: Some(metadata), ..PodSandboxConfig::default() };
+        self.pull_as(image, None, Some(pod)).await
     }
 
     /// `ImageStatus`, verbose.

@@ -75,6 +75,14 @@ impl Pullgated {
         self.directory.path().join("policy.json")
     }
 
+    /// Gives `namespace` a policy of its own.
+    pub fn set_policy_of(&self, namespace: &str, policy: &str) {
+        let folder = self.directory.path().join("policies");
+        std::fs::create_dir_all(&folder).expect("a folder in a directory of our own");
+        std::fs::write(folder.join(format!("{namespace}.json")), policy)
+            .expect("the policy to be written");
+    }
+
     /// Its configuration file, for tests that change it.
     #[must_use]
     pub fn config(&self) -> PathBuf {
@@ -116,6 +124,7 @@ fn configuration(containerd: &Containerd, settings: &Settings, directory: &Path)
 containerd.socket = '{1}'
 containerd.sandbox_image = '{SANDBOX_IMAGE}'
 policy.path = '{0}/policy.json'
+policy.namespaces = '{0}/policies'
 policy.registries_d = '{2}'
 registry.config_path = '{3}'
 {4}",

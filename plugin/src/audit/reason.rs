@@ -157,11 +157,14 @@ reasons! {
         ManifestInvalid = "MANIFEST_INVALID", Failed:
             "the manifest or the configuration of the image breaks a rule",
             "build and push the image again";
+        NamespaceInvalid = "NAMESPACE_INVALID", Failed:
+            "the pod of the request is in no namespace that could exist",
+            "see which client talks to the socket: kubelet does not send such calls";
         PlatformMissing = "PLATFORM_MISSING", Failed:
             "the index lists no image for this node's platform",
             "build the image for this platform, or choose another node";
         PolicyUnusable = "POLICY_UNUSABLE", Rejected:
-            "policy.json or registries.d is missing or invalid; every pull is refused",
+            "a policy.json or registries.d is missing or invalid; what it decides is refused",
             "mend the file and the key path that the message names; nothing has to be reloaded";
         ReferenceInvalid = "REFERENCE_INVALID", Failed:
             "the request names no image that could exist",

@@ -45,6 +45,8 @@ pub struct Containerd {
 pub struct Policy {
     /// The file; none searches the usual places.
     pub path: Option<PathBuf>,
+    /// The folder of `<namespace>.json`: each replaces the file for pods of its namespace.
+    pub namespaces: PathBuf,
     /// The folder of lookaside settings; none is the usual place.
     pub registries_d: Option<PathBuf>,
     /// Whether the policy is pullgate's own wherever it lies.
@@ -86,6 +88,7 @@ impl Config {
     pub fn trust(&self) -> trust::Settings {
         trust::Settings {
             policy: self.policy.path.clone(),
+            namespaces: self.policy.namespaces.clone(),
             registries_d: self.policy.registries_d.clone(),
             extensions: self.policy.extensions,
             keep_last_good: self.policy.keep_last_good,
@@ -181,6 +184,9 @@ impl Parser<'_> {
             },
             policy: Policy {
                 path: self.absolute("policy.path", raw.policy.path)?,
+                namespaces: self
+                    .absolute("policy.namespaces", raw.policy.namespaces)?
+                    .unwrap_or_else(|| PathBuf::from("/etc/pullgate/policies")),
                 registries_d: self.absolute("policy.registries_d", raw.policy.registries_d)?,
                 extensions: raw.policy.extensions,
                 keep_last_good: raw.policy.keep_last_good,

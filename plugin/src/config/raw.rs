@@ -31,6 +31,7 @@ pub(super) struct RawContainerd {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct RawPolicy {
     pub(super) path: Option<PathBuf>,
+    pub(super) namespaces: Option<PathBuf>,
     pub(super) registries_d: Option<PathBuf>,
     pub(super) extensions: bool,
     pub(super) keep_last_good: bool,

@@ -10,6 +10,7 @@ fn nothing_said_gives_the_defaults() {
     assert_eq!(config.registry.config_path.len(), 2);
     assert_eq!(config.registry.max_parallel_layers.get(), 3);
     assert_eq!(config.registry.no_progress_timeout.as_secs(), 300);
+    assert_eq!(config.policy.namespaces, Path::new("/etc/pullgate/policies"));
     assert_eq!((config.policy.path, config.policy.keep_last_good), (None, false));
 }
 
@@ -28,6 +29,7 @@ fn the_shipped_file_says_the_defaults() {
     assert_eq!(config.socket, defaults.socket);
     assert_eq!(config.containerd.socket, defaults.containerd.socket);
     assert_eq!(config.registry, defaults.registry);
+    assert_eq!(config.policy.namespaces, defaults.policy.namespaces);
     assert_eq!(config.log_level, defaults.log_level);
     assert!(config.containerd.sandbox_image.is_some(), "every key stands in the shipped file");
     assert!(config.policy.path.is_some() && config.policy.registries_d.is_some());
@@ -62,6 +64,10 @@ fn errors_name_file_key_and_expectation() {
         (
             "[policy]\npath = 'policy.json'",
             "c: `policy.path`: found `policy.json`, expected an absolute path",
+        ),
+        (
+            "[policy]\nnamespaces = 'policies'",
+            "c: `policy.namespaces`: found `policies`, expected an absolute path",
         ),
         (
             "[policy]\nkeep_last_good = 'yes'",

@@ -27,7 +27,7 @@ impl Command {
 }
 
 fn show(context: &Context) -> Result<Exit, CtlError> {
-    let snapshot = Trust::new(context.config.trust()).snapshot()?;
+    let snapshot = Trust::new(context.config.trust()).snapshot(None)?;
     let policy = snapshot.policy();
     let scoped = policy.transports().flat_map(|transport| {
         policy.scopes(transport).map(move |(scope, requirements)| Scope {

@@ -17,7 +17,7 @@ pub(super) struct Policy {
 /// Looks at the policy. One that cannot be used is an error in the log and refuses every pull, but
 /// the daemon starts: the node's other calls must pass.
 pub(super) fn policy(trust: &Trust) -> Policy {
-    match trust.snapshot() {
+    match trust.snapshot(None) {
         Ok(found) => Policy {
             file: Some(found.policy_path().display().to_string()),
             hash: Some(found.fingerprint().to_string()),

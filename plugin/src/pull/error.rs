@@ -3,6 +3,7 @@
 use pullgate_policy::Rejection;
 use pullgate_policy::digest::{BlobMismatch, Digest};
 use pullgate_policy::manifest::ManifestError;
+use pullgate_policy::namespace::NamespaceError;
 use pullgate_policy::platform::Platform;
 use pullgate_policy::reference::ReferenceError;
 
@@ -41,6 +42,9 @@ pub enum PullError {
         /// What is wrong with it.
         source: ManifestError,
     },
+    /// The request's pod is in no possible namespace.
+    #[error("invalid pod")]
+    Namespace(#[from] NamespaceError),
     /// An index without an image for this node.
     #[error("{image}: no image for {platform} in the index: not found")]
     NoPlatform {
@@ -59,7 +63,7 @@ pub enum PullError {
     #[error(transparent)]
     Rejected(#[from] Rejection),
     /// There is no usable policy.
-    #[error("no usable policy, every pull is refused")]
+    #[error("no usable policy, pulls are refused until it is mended")]
     Trust(#[from] TrustError),
 }
 
@@ -79,7 +83,7 @@ impl PullError {
     pub fn class(&self) -> Class {
         match self {
             Self::Blob { .. } | Self::Manifest { .. } => Class::Malformed,
-            Self::Credentials(_) | Self::Reference(_) => Class::BadRequest,
+            Self::Credentials(_) | Self::Namespace(_) | Self::Reference(_) => Class::BadRequest,
             Self::Evidence(error) if error.unavailable() => Class::Unavailable,
             Self::Evidence(_) | Self::Rejected(_) | Self::Trust(_) => Class::Rejected,
             Self::Handoff(HandoffError::DiffId { .. }) => Class::Malformed,
@@ -109,6 +113,7 @@ impl PullError {
             Self::Handoff(HandoffError::DiskFull { .. }) => Reason::DiskFull,
             Self::Handoff(_) => Reason::ContainerdFailed,
             Self::Manifest { .. } => Reason::ManifestInvalid,
+            Self::Namespace(_) => Reason::NamespaceInvalid,
             Self::NoPlatform { .. } => Reason::PlatformMissing,
             Self::Reference(_) => Reason::ReferenceInvalid,
             Self::Registry(_) => match self.class() {

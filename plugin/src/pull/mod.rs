@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use pullgate_policy::decision::{Basis, Code, Decision, Listing, Subject};
+use pullgate_policy::namespace::{Namespace, NamespaceError};
 use pullgate_policy::platform::Platform;
 use pullgate_policy::reference::PullReference;
 use pullgate_policy::{Admission, Rejection, decide};
@@ -46,6 +47,20 @@ pub struct Pod {
     pub name: String,
     /// `sandbox_config.metadata.uid`.
     pub uid: String,
+}
+
+impl Pod {
+    /// Its namespace, as a name that may be a part of a path. None where the request names no pod, as
+    /// those for the sandbox image and those of `crictl` do.
+    ///
+    /// # Errors
+    /// [`NamespaceError`] for what cannot be a namespace.
+    pub fn namespace(&self) -> Result<Option<Namespace>, NamespaceError> {
+        Some(&self.namespace)
+            .filter(|name| !name.is_empty())
+            .map(|name| Namespace::parse(name))
+            .transpose()
+    }
 }
 
 /// The image ID that PullImage answers: the digest of the image configuration.
@@ -143,7 +158,8 @@ impl Gate {
         let reference = PullReference::parse(&request.image)?;
         attempt.reference(&reference.to_string());
         findings.reference = Some(reference.clone());
-        let trust = self.trust.snapshot()?;
+        let namespace = request.pod.namespace()?;
+        let trust = self.trust.snapshot(namespace.as_ref())?;
         attempt.policy_file(&trust.policy_path().display().to_string());
         findings.trust = Some(Arc::clone(&trust));
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use pullgate_policy::limits;
 use pullgate_policy::lookaside;
+use pullgate_policy::namespace::Namespace;
 
 use super::TrustError;
 use super::file::{self, FileError};
@@ -28,6 +29,14 @@ pub(super) fn policy() -> Result<PathBuf, TrustError> {
         }
     }
     Err(TrustError::NoPolicy { searched: POLICIES.to_vec() })
+}
+
+/// The path of the namespace's own policy. None only if there is certainly none: what cannot be looked
+/// at cannot be read either, and refuses.
+pub(super) fn of_namespace(folder: &Path, namespace: &Namespace) -> Option<PathBuf> {
+    let path = folder.join(format!("{namespace}.json"));
+    let absent = |error: io::Error| error.kind() == io::ErrorKind::NotFound;
+    (!path.symlink_metadata().is_err_and(absent)).then_some(path)
 }
 
 /// The files of registries.d with their content, in the order in which they are read.

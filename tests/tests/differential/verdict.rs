@@ -51,6 +51,7 @@ async fn ours(case: &Case) -> Verdict {
     let gate = Gate {
         trust: Arc::new(Trust::new(TrustSettings {
             policy: Some(case.policy()),
+            namespaces: "/nowhere".into(),
             registries_d: Some(case.registries_d()),
             extensions: false,
             keep_last_good: false,

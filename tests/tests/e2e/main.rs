@@ -4,6 +4,7 @@
 mod broken;
 mod environment;
 mod identity;
+mod namespaces;
 mod refused;
 mod scene;
 mod sigstore;
