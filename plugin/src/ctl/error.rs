@@ -1,6 +1,7 @@
 //! Why a command gave no answer.
 
 use std::io;
+use std::path::PathBuf;
 
 use super::Exit;
 use crate::config::ConfigError;
@@ -15,6 +16,14 @@ pub enum CtlError {
     /// The answer cannot be printed.
     #[error("the answer cannot be printed")]
     Output(#[from] io::Error),
+    /// `--root` cannot be entered.
+    #[error("--root {}: cannot be entered, which takes root's rights and a directory", root.display())]
+    Root {
+        /// The directory.
+        root: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// There is no usable policy.
     #[error(transparent)]
     Trust(#[from] TrustError),
@@ -31,7 +40,10 @@ impl CtlError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Trust(_) | Self::UnknownReason { .. } => Exit::Usage,
+            Self::Config(_)
+            | Self::Root { .. }
+            | Self::Trust(_)
+            | Self::UnknownReason { .. } => Exit::Usage,
             Self::Output(_) => Exit::Infrastructure,
         }
     }

@@ -1,6 +1,7 @@
 //! `pullgate`: what an admin asks of the node's gate. Each command is a file here, and [`Arguments`] is
 //! the one table of them: parser, help, manual and completions are made from it.
 
+mod doctor;
 mod error;
 mod exit;
 mod explain;
@@ -36,6 +37,7 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Doctor(doctor::Doctor),
     Explain(explain::Command),
     #[command(subcommand)]
     Policy(policy::Command),
@@ -69,10 +71,15 @@ pub fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<Exit, CtlError> {
     let output = Output::new(arguments.output);
+    let path = arguments.config;
     let context = || -> Result<Context, CtlError> {
-        Ok(Context { config: Config::read(arguments.config.as_deref())?, output })
+        Ok(Context { config: Config::read(path.as_deref())?, output, path: path.clone() })
     };
     match arguments.command {
+        Command::Doctor(doctor) => {
+            doctor.enter_root()?;
+            doctor.run(&context()?)
+        }
         Command::Explain(command) => command.run(output),
         Command::Policy(command) => command.run(&context()?),
     }
@@ -83,4 +90,6 @@ fn run(arguments: Arguments) -> Result<Exit, CtlError> {
 struct Context {
     config: Config,
     output: Output,
+    /// The configuration file that the command line names.
+    path: Option<PathBuf>,
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
+mod doctor;
+
 use std::path::Path;
 use std::process::{Command, Output};
 

@@ -1,0 +1,115 @@
+//! containerd's configuration file with what it imports.
+//!
+//! A key is looked up from the last file to the first. containerd 2.1 takes a plugin's section whole
+//! from the last file that has one, so a key of an earlier file may have lost its effect: then a
+//! bypass is reported that is none, and never the other way round.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+/// Where containerd looks unless its command line says otherwise.
+pub(super) const DEFAULT_FILE: &str = "/etc/containerd/config.toml";
+
+/// The files in the order in which containerd reads them.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    files: Vec<(PathBuf, Table)>,
+    problems: Vec<(PathBuf, String)>,
+}
+
+impl Settings {
+    /// Reads `path` and its imports. A file that does not exist says nothing.
+    pub(super) fn look(path: &Path) -> Self {
+        let mut settings = Self::default();
+        settings.read(path);
+        settings
+    }
+
+    /// Why files cannot be used.
+    pub(super) fn problems(&self) -> &[(PathBuf, String)] {
+        &self.problems
+    }
+
+    /// The value at one of the key paths, and the file that has it.
+    pub(super) fn get(&self, keys: &[&[&str]]) -> Option<(&Value, &Path)> {
+        self.files.iter().rev().find_map(|(path, table)| {
+            keys.iter().find_map(|key| at(table, key)).map(|value| (value, path.as_path()))
+        })
+    }
+
+    fn read(&mut self, path: &Path) {
+        let known = self.files.iter().any(|(known, _)| known == path);
+        if known || self.problems.iter().any(|(known, _)| known == path) {
+            return;
+        }
+        let text = match fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return self.problems.push((path.to_owned(), error.to_string())),
+        };
+        match text.parse::<Table>() {
+            Ok(table) => {
+                let imports = imports(path, &table);
+                self.files.push((path.to_owned(), table));
+                imports.iter().for_each(|import| self.read(import));
+            }
+            Err(error) => {
+                let why = error.message().lines().collect::<Vec<_>>().join(", ");
+                self.problems.push((path.to_owned(), why));
+            }
+        }
+    }
+}
+
+fn at<'a>(table: &'a Table, key: &[&str]) -> Option<&'a Value> {
+    let (last, parents) = key.split_last()?;
+    let mut table = table;
+    for parent in parents {
+        table = table.get(*parent)?.as_table()?;
+    }
+    table.get(*last)
+}
+
+/// The files that `imports` names: patterns, relative to the file that has them.
+fn imports(path: &Path, table: &Table) -> Vec<PathBuf> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("/"));
+    let patterns = table.get("imports").and_then(Value::as_array).into_iter().flatten();
+    let patterns = patterns.filter_map(Value::as_str).map(|pattern| folder.join(pattern));
+    patterns
+        .filter_map(|pattern| glob::glob(&pattern.to_string_lossy()).ok())
+        .flat_map(|found| found.flatten().collect::<Vec<_>>())
+        .collect()
+}
+
+#[cfg(test)]
+impl Settings {
+    /// The settings of one file with this text.
+    pub(super) fn of(text: &str) -> Self {
+        let table = text.parse().unwrap();
+        Self { files: vec![(PathBuf::from(DEFAULT_FILE), table)], problems: Vec::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Settings;
+
+    #[test]
+    fn an_import_comes_before_the_file_that_imports_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("config.toml", "imports = ['conf.d-*.toml', 'config.toml']\n[a]\nx = 1\ny = 1\n");
+        write("conf.d-1.toml", "[a]\nx = 2\n");
+        write("conf.d-2.toml", "[a\n");
+        let settings = Settings::look(&folder.path().join("config.toml"));
+        let get = |key| settings.get(&[&["a", key]]).map(|(value, _)| value.as_integer().unwrap());
+        assert_eq!((get("x"), get("y"), get("z")), (Some(2), Some(1), None));
+        let (path, why) = settings.problems().first().unwrap();
+        assert!(path.ends_with("conf.d-2.toml"), "{path:?}: {why}");
+        assert!(Settings::look(&folder.path().join("none")).problems().is_empty());
+    }
+}

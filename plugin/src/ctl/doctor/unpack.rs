@@ -1,0 +1,36 @@
+//! Unpacking is most of a pull's time: containerd uses faster programs for it where it finds them.
+
+use std::path::Path;
+
+use super::finding::Said;
+use super::look::Node;
+use super::versions::Release;
+
+pub(super) fn check(node: &Node) -> Vec<Said> {
+    let Some(Ok(containerd)) = node.live.as_ref().map(|live| &live.containerd.process) else {
+        return Vec::new();
+    };
+    let two = node.release().is_some_and(|release| release >= Release(2, 0));
+    let programs: &[(&str, &str)] = if two {
+        &[("igzip", "CONTAINERD_DISABLE_IGZIP"), ("unpigz", "CONTAINERD_DISABLE_PIGZ")]
+    } else {
+        &[("unpigz", "CONTAINERD_DISABLE_PIGZ")]
+    };
+    let variables = &containerd.environment;
+    let path = variables.get("PATH").map_or("/usr/local/bin:/usr/bin:/bin", String::as_str);
+    let found = programs.iter().find(|(program, disabled)| {
+        let there = path.split(':').any(|folder| Path::new(folder).join(program).is_file());
+        there && !variables.contains_key(*disabled)
+    });
+    vec![match (found, two) {
+        (Some((program, _)), _) => Said::armed(format!("containerd unpacks with {program}")),
+        (None, true) => Said::advice(
+            "containerd unpacks with its own gzip, which is slow",
+            "install igzip (package isal), or unpigz (package pigz)",
+        ),
+        (None, false) => Said::advice(
+            "containerd unpacks with its own gzip, which is slow",
+            "install unpigz (package pigz)",
+        ),
+    }]
+}
