@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::Exit;
 use crate::config::ConfigError;
+use crate::containerd::HandoffError;
 use crate::trust::TrustError;
 
 /// Why a command gave no answer.
@@ -13,6 +14,20 @@ pub enum CtlError {
     /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// containerd did not answer.
+    #[error(transparent)]
+    Containerd(#[from] HandoffError),
+    /// A file cannot be used.
+    #[error("{}: cannot be read or written", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The operating system did not do its part.
+    #[error("this node cannot be looked at")]
+    Node(#[source] io::Error),
     /// The answer cannot be printed.
     #[error("the answer cannot be printed")]
     Output(#[from] io::Error),
@@ -40,11 +55,12 @@ impl CtlError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Config(_)
-            | Self::Root { .. }
-            | Self::Trust(_)
-            | Self::UnknownReason { .. } => Exit::Usage,
-            Self::Output(_) => Exit::Infrastructure,
+            Self::Config(_) | Self::Root { .. } | Self::Trust(_) | Self::UnknownReason { .. } => {
+                Exit::Usage
+            }
+            Self::Containerd(_) | Self::File { .. } | Self::Node(_) | Self::Output(_) => {
+                Exit::Infrastructure
+            }
         }
     }
 }

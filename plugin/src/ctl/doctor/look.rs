@@ -9,7 +9,7 @@ use super::confinement::Guarded;
 use super::finding::Said;
 use super::hosts::HostsFile;
 use super::kubelet::Kubelet;
-use super::policy::Policy;
+use super::policy::{self, Policy};
 use super::process::Process;
 use super::settings::{self, Settings};
 use super::sockets::SocketFile;
@@ -18,7 +18,6 @@ use super::versions::Release;
 use crate::audit::chain;
 use crate::config::{self, Config};
 use crate::containerd::Containerd;
-use crate::trust::Trust;
 
 /// How long a socket may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -33,7 +32,8 @@ pub(super) struct Node {
     pub(super) settings: Settings,
     pub(super) hosts: Vec<HostsFile>,
     pub(super) verifiers: Folder,
-    pub(super) policy: Policy,
+    /// The node's policy, and those of namespaces.
+    pub(super) policies: Vec<Policy>,
     pub(super) guarded: Result<Vec<Guarded>, String>,
     /// When files were written that the clock is compared with.
     pub(super) written: Vec<(PathBuf, SystemTime)>,
@@ -70,7 +70,7 @@ impl Node {
         let settings_file = running.and_then(|process| Process::flag(&process.arguments, "config"));
         let settings_file = settings_file.unwrap_or(settings::DEFAULT_FILE);
         let settings = Settings::look(Path::new(settings_file));
-        let policy = Trust::new(config.trust()).snapshot().map_err(|error| chain(&error));
+        let policies = policy::look(&config);
 
         let own = named.unwrap_or_else(|| Path::new(config::DEFAULT_PATH));
         let daemon = live.as_ref().and_then(|live| live.gate.process.as_ref().ok());
@@ -80,15 +80,15 @@ impl Node {
         );
         let guarded = [own, program.as_path()].into_iter().flat_map(Guarded::with_parents);
         let guarded = Guarded::look(guarded).map_err(|error| error.to_string());
-        let policy_file = policy.as_ref().ok().map(|snapshot| snapshot.policy_path());
-        let written = clock::written([own, program.as_path()].into_iter().chain(policy_file));
+        let files = policies.iter().flatten().map(|snapshot| snapshot.policy_path());
+        let written = clock::written([own, program.as_path()].into_iter().chain(files));
         Ok(Self {
             kubelet: Kubelet::look(kubelets.first()),
             hosts: HostsFile::look(&settings, &config.registry.config_path),
             verifiers: Folder::look(&settings),
             written,
             guarded,
-            policy,
+            policies,
             settings,
             config,
             now: SystemTime::now(),
@@ -144,7 +144,7 @@ impl Default for Node {
             settings: Settings::default(),
             hosts: Vec::new(),
             verifiers: Folder::default(),
-            policy: Err("not read".to_owned()),
+            policies: Vec::new(),
             guarded: Ok(Vec::new()),
             written: Vec::new(),
             now: SystemTime::UNIX_EPOCH,

@@ -67,7 +67,8 @@ impl Doctor {
 
     pub(super) fn run(&self, context: &Context) -> Result<Exit, CtlError> {
         let named = context.path.as_deref();
-        let node = Node::look(context.config.clone(), named, self.root.is_some())?;
+        let node = Node::look(context.config.clone(), named, self.root.is_some());
+        let node = node.map_err(CtlError::Node)?;
         let diagnosis = Diagnosis::of(&node);
         context.output.print(&diagnosis)?;
         Ok(diagnosis.state.exit())

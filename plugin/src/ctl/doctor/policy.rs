@@ -1,18 +1,52 @@
 //! Whether policy.json and registries.d can be used, and whether they ask for anything.
 
+use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use pullgate_policy::document::{Requirement, Requirements};
+use pullgate_policy::namespace::Namespace;
 
 use super::finding::Said;
 use super::look::Node;
-use crate::trust::Snapshot;
+use crate::audit::chain;
+use crate::config::Config;
+use crate::trust::{Snapshot, Trust};
 
 /// What the files of the policy say.
 pub(super) type Policy = Result<Arc<Snapshot>, String>;
 
+/// Reads the node's policy and those of namespaces.
+pub(super) fn look(config: &Config) -> Vec<Policy> {
+    let settings = config.trust();
+    let folder = fs::read_dir(&settings.namespaces).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = folder.map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    files.sort();
+    let trust = Trust::new(settings);
+    let of =
+        |namespace: Option<&Namespace>| trust.snapshot(namespace).map_err(|error| chain(&error));
+    let named = files.iter().map(|path| {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let namespace = Namespace::parse(&name);
+        of(Some(&namespace.map_err(|error| format!("{}: {}", path.display(), chain(&error)))?))
+    });
+    [of(None)].into_iter().chain(named).collect()
+}
+
 pub(super) fn check(node: &Node) -> Vec<Said> {
-    let snapshot = match &node.policy {
+    let mut found: Vec<Said> = node.policies.iter().flat_map(judge).collect();
+    if node.config.policy.keep_last_good {
+        found.push(Said::advice(
+            "policy.keep_last_good: a broken policy leaves the last one in force",
+            "watch the journal: each pull logs it then",
+        ));
+    }
+    found
+}
+
+fn judge(policy: &Policy) -> Vec<Said> {
+    let snapshot = match policy {
         Ok(snapshot) => snapshot,
         Err(why) => {
             let fix = "mend it: every pull is refused until then";
@@ -23,12 +57,6 @@ pub(super) fn check(node: &Node) -> Vec<Said> {
     let mut found = vec![Said::armed(format!("{file} is usable"))];
     found.extend(unreadable(snapshot));
     found.extend(unasked(snapshot, &file));
-    if node.config.policy.keep_last_good {
-        found.push(Said::advice(
-            "policy.keep_last_good: a broken policy leaves the last one in force",
-            "watch the journal: each pull logs it then",
-        ));
-    }
     found
 }
 
@@ -74,10 +102,10 @@ fn unasked(snapshot: &Snapshot, file: &str) -> Vec<Said> {
 
 #[cfg(test)]
 mod tests {
-    use super::check;
+    use super::{check, look};
+    use crate::config::Config;
     use crate::ctl::doctor::finding::State;
     use crate::ctl::doctor::look::Node;
-    use crate::trust::{Settings, Trust};
 
     #[test]
     fn a_policy_that_asks_for_nothing_is_an_open_door() {
@@ -100,16 +128,25 @@ mod tests {
             ("{".to_owned(), vec![State::Unusable]),
         ] {
             std::fs::write(&path, &text).unwrap();
-            let settings = Settings {
-                policy: Some(path.clone()),
-                registries_d: Some(folder.path().join("none")),
-                extensions: false,
-                keep_last_good: false,
-            };
-            let policy = Trust::new(settings).snapshot().map_err(|error| error.to_string());
-            let found = check(&Node { policy, ..Node::default() });
+            let config = format!(
+                "policy.path = '{0}/policy.json'\npolicy.registries_d = '{0}/none'\n\
+                 policy.namespaces = '{0}/policies'",
+                folder.path().display()
+            );
+            let config = Config::parse("c".as_ref(), &config).unwrap();
+            let found = check(&Node { policies: look(&config), ..Node::default() });
             let states: Vec<State> = found.iter().map(|said| said.state).collect();
             assert_eq!(states, expected, "{text}: {found:?}");
+
+            // A namespace's policy is judged by the same rules.
+            let policies = folder.path().join("policies");
+            std::fs::create_dir_all(&policies).unwrap();
+            std::fs::rename(&path, policies.join("team.json")).unwrap();
+            std::fs::write(&path, format!(r#"{{"default":{reject}}}"#)).unwrap();
+            let found = check(&Node { policies: look(&config), ..Node::default() });
+            let states: Vec<State> = found.iter().skip(1).map(|said| said.state).collect();
+            assert_eq!(states, expected, "team: {text}: {found:?}");
+            std::fs::remove_dir_all(&policies).unwrap();
         }
     }
 }
