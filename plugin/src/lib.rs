@@ -8,6 +8,7 @@ pub mod cri;
 pub mod ctl;
 pub mod daemon;
 pub mod evidence;
+pub mod ledger;
 pub mod pull;
 pub mod registry;
 pub mod transport;

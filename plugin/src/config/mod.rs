@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
-use crate::trust;
-use raw::Raw;
+use crate::{ledger, trust};
+use raw::{Raw, RawLedger};
 
 /// Where the configuration lies unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/pullgate/config.toml";
@@ -27,6 +27,8 @@ pub struct Config {
     pub policy: Policy,
     /// Registries.
     pub registry: Registry,
+    /// What is remembered of decisions.
+    pub ledger: Ledger,
     /// What is logged.
     pub log_level: LevelFilter,
 }
@@ -64,6 +66,15 @@ pub struct Registry {
     pub max_parallel_layers: NonZeroUsize,
     /// How long a registry may send nothing.
     pub no_progress_timeout: Duration,
+}
+
+/// Where decisions are remembered, and how many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ledger {
+    /// The file.
+    pub path: PathBuf,
+    /// How much is kept.
+    pub bounds: ledger::Bounds,
 }
 
 impl Config {
@@ -196,6 +207,7 @@ impl Parser<'_> {
                 max_parallel_layers: self.layers(registry.max_parallel_layers.unwrap_or(3))?,
                 no_progress_timeout: self.timeout(timeout)?,
             },
+            ledger: self.ledger(raw.ledger)?,
             log_level: self.level(raw.log.level.as_deref().unwrap_or("info"))?,
         };
         if config.socket == config.containerd.socket {
@@ -225,6 +237,23 @@ impl Parser<'_> {
         }
     }
 
+    fn ledger(&self, raw: RawLedger) -> Result<Ledger, ConfigError> {
+        let path = self.absolute("ledger.path", raw.path)?;
+        let max_rows = raw.max_rows.unwrap_or(20_000);
+        if max_rows < MIN_ROWS {
+            return Err(self.wrong("ledger.max_rows", &max_rows.to_string(), "1000 or more"));
+        }
+        let retention = raw.retention.as_deref().unwrap_or("90d");
+        let retention = duration(retention, MAX_RETENTION).ok_or_else(|| {
+            let expected = "a number from 1 on and its unit, `h` or `d`, for example `90d`";
+            self.wrong("ledger.retention", retention, expected)
+        })?;
+        Ok(Ledger {
+            path: path.unwrap_or_else(|| PathBuf::from("/var/lib/pullgate/ledger.db")),
+            bounds: ledger::Bounds { max_rows, retention },
+        })
+    }
+
     fn roots(&self, text: &str) -> Result<Vec<PathBuf>, ConfigError> {
         let roots: Vec<PathBuf> = text.split(':').map(PathBuf::from).collect();
         if roots.iter().all(|root| root.is_absolute()) {
@@ -241,7 +270,7 @@ impl Parser<'_> {
     }
 
     fn timeout(&self, text: &str) -> Result<Duration, ConfigError> {
-        duration(text).ok_or_else(|| {
+        duration(text, MAX_DURATION).ok_or_else(|| {
             let expected = "a number from 1 on and its unit, `s`, `m` or `h`, for example `5m`";
             self.wrong("registry.no_progress_timeout", text, expected)
         })
@@ -272,17 +301,24 @@ const MAX_PARALLEL_LAYERS: usize = 64;
 /// A day: what waits longer than that has stopped waiting.
 const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn duration(text: &str) -> Option<Duration> {
+/// Less would forget images that are in use.
+const MIN_ROWS: u32 = 1000;
+
+/// Ten years.
+const MAX_RETENTION: Duration = Duration::from_secs(3653 * 24 * 60 * 60);
+
+fn duration(text: &str, max: Duration) -> Option<Duration> {
     let unit = text.chars().next_back()?;
     let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
     let seconds = match unit {
         's' => number,
         'm' => number.checked_mul(60)?,
         'h' => number.checked_mul(3600)?,
+        'd' => number.checked_mul(24 * 3600)?,
         _ => return None,
     };
     let duration = Duration::from_secs(seconds);
-    (!duration.is_zero() && duration <= MAX_DURATION).then_some(duration)
+    (!duration.is_zero() && duration <= max).then_some(duration)
 }
 
 fn line(text: &str, offset: usize) -> usize {

@@ -11,6 +11,7 @@ pub(super) struct Raw {
     pub(super) containerd: RawContainerd,
     pub(super) policy: RawPolicy,
     pub(super) registry: RawRegistry,
+    pub(super) ledger: RawLedger,
     pub(super) log: RawLog,
 }
 
@@ -43,6 +44,14 @@ pub(super) struct RawRegistry {
     pub(super) config_path: Option<String>,
     pub(super) max_parallel_layers: Option<u32>,
     pub(super) no_progress_timeout: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawLedger {
+    pub(super) path: Option<PathBuf>,
+    pub(super) max_rows: Option<u32>,
+    pub(super) retention: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -30,6 +30,7 @@ fn the_shipped_file_says_the_defaults() {
     assert_eq!(config.containerd.socket, defaults.containerd.socket);
     assert_eq!(config.registry, defaults.registry);
     assert_eq!(config.policy.namespaces, defaults.policy.namespaces);
+    assert_eq!(config.ledger, defaults.ledger);
     assert_eq!(config.log_level, defaults.log_level);
     assert!(config.containerd.sandbox_image.is_some(), "every key stands in the shipped file");
     assert!(config.policy.path.is_some() && config.policy.registries_d.is_some());
@@ -48,7 +49,7 @@ fn errors_name_file_key_and_expectation() {
         (
             "[crii]",
             "c: `crii`: unknown field `crii`, expected one of `cri`, `containerd`, `policy`, \
-             `registry`, `log`",
+             `registry`, `ledger`, `log`",
         ),
         ("[cri]\nsocket = 3", "c: `cri.socket`: invalid type: integer `3`, expected a string"),
         (
@@ -80,6 +81,16 @@ fn errors_name_file_key_and_expectation() {
         (
             "[registry]\nmax_parallel_layers = 0",
             "c: `registry.max_parallel_layers`: found `0`, expected 1 to 64",
+        ),
+        (
+            "[ledger]\npath = 'ledger.db'",
+            "c: `ledger.path`: found `ledger.db`, expected an absolute path",
+        ),
+        ("[ledger]\nmax_rows = 10", "c: `ledger.max_rows`: found `10`, expected 1000 or more"),
+        (
+            "[ledger]\nretention = '3 years'",
+            "c: `ledger.retention`: found `3 years`, expected a number from 1 on and its unit, `h` or \
+             `d`, for example `90d`",
         ),
         (
             "[registry]\nno_progress_timeout = '5'",

@@ -12,6 +12,9 @@ pub use claim::{Claim, SignatureFault, Signer};
 
 use std::collections::BTreeMap;
 
+use ::base64::Engine as _;
+use ::base64::engine::general_purpose::STANDARD;
+
 use crate::strict::{JsonError, Object, excerpt, json};
 
 /// A stored signature as fetched. Nothing in it has been checked.
@@ -63,6 +66,22 @@ impl UntrustedSignature {
                 let format = excerpt(&String::from_utf8_lossy(other));
                 Err(ContainerError::UnknownFormat { format })
             }
+        }
+    }
+
+    /// The signature in its container: what [`Self::parse`] reads.
+    #[must_use]
+    pub fn stored(&self) -> Vec<u8> {
+        match self {
+            Self::Sigstore(attachment) => {
+                let json = serde_json::json!({
+                    "mimeType": attachment.media_type,
+                    "payload": STANDARD.encode(&attachment.payload),
+                    "annotations": attachment.annotations,
+                });
+                [b"\0sigstore-json\n", json.to_string().as_bytes()].concat()
+            }
+            Self::Simple(message) => [b"\0simple-signing\n", message.as_slice()].concat(),
         }
     }
 }
@@ -136,6 +155,21 @@ mod tests {
             (b"\x93", Err(ContainerError::Unrecognised { first: 0x93 })),
         ] {
             assert_eq!(UntrustedSignature::parse(blob), expected, "{blob:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_stored_is_parsed_again() {
+        let annotations = [("k\"".to_owned(), "v\n".to_owned())].into();
+        for signature in [
+            UntrustedSignature::Simple(vec![0x00, 0xff]),
+            UntrustedSignature::Sigstore(UntrustedAttachment {
+                media_type: "m".to_owned(),
+                payload: vec![0x00, 0xff],
+                annotations,
+            }),
+        ] {
+            assert_eq!(UntrustedSignature::parse(&signature.stored()), Ok(signature));
         }
     }
 
