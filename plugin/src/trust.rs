@@ -21,7 +21,7 @@ use pullgate_policy::namespace::Namespace;
 
 pub use file::FileError;
 
-use crate::audit::chain;
+use crate::audit::{chain, message_id, printable};
 
 /// Nobody but pullgate reads the files here.
 const OWN: &str = "/etc/pullgate";
@@ -143,10 +143,12 @@ impl Trust {
             Ok(current) => {
                 if let Some(previous) = last.get(&whose).filter(|previous| **previous != current) {
                     tracing::info!(
-                        old = %previous.fingerprint,
-                        new = %current.fingerprint,
-                        policy_file = %current.policy_path.display(),
-                        "policy or registries.d changed"
+                        MESSAGE_ID = message_id::POLICY_CHANGED,
+                        POLICY_FILE = %current.policy_path.display(),
+                        POLICY_HASH = %current.fingerprint,
+                        POLICY_HASH_BEFORE = %previous.fingerprint,
+                        "policy or registries.d changed: {}",
+                        current.policy_path.display()
                     );
                 }
                 last.insert(whose, Arc::clone(&current));
@@ -154,10 +156,12 @@ impl Trust {
             }
             Err(error) => match last.get(&whose).filter(|_| self.settings.keep_last_good) {
                 Some(good) => {
+                    let text = chain(&error);
                     tracing::error!(
-                        error = chain(&error),
-                        in_force = %good.fingerprint,
-                        "policy or registries.d is broken, keep_last_good leaves the last one in force"
+                        MESSAGE_ID = message_id::POLICY_UNUSABLE,
+                        POLICY_HASH = %good.fingerprint,
+                        "keep_last_good leaves the last policy in force: {}",
+                        printable(&text)
                     );
                     Ok(Arc::clone(good))
                 }
@@ -186,7 +190,7 @@ impl Trust {
         let files = registries_d.iter().map(|(name, content)| (name.as_str(), content.as_slice()));
         let lookaside = Lookaside::parse(files)?;
         for key in lookaside.unknown_keys() {
-            tracing::warn!("registries.d: {key}");
+            tracing::warn!("registries.d: {}", printable(&key.to_string()));
         }
         let own = self.settings.extensions || policy_path.starts_with(OWN);
         let dialect = if own { Dialect::Extended } else { Dialect::Standard };

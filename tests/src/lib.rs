@@ -21,6 +21,7 @@ pub mod cri;
 pub mod dump;
 pub mod hosts;
 pub mod image;
+pub mod journal;
 pub mod place;
 pub mod process;
 pub mod pullgated;

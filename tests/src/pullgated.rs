@@ -22,6 +22,8 @@ pub struct Settings {
     pub registries_d: Option<PathBuf>,
     /// The `certs.d` directory. None: one that does not exist.
     pub hosts: Option<PathBuf>,
+    /// The command that it runs under, if any.
+    pub wrapper: Vec<String>,
     /// Variables of its environment.
     pub environment: Vec<(String, String)>,
     /// Appended to `config.toml`, whose keys are written dotted: `log.level = 'debug'`.
@@ -48,8 +50,10 @@ impl Pullgated {
         let text = configuration(containerd, settings, directory.path());
         let config = directory.path().join("config.toml");
         std::fs::write(&config, text).expect("config.toml to be written");
-        let mut command = Command::new(place::built("pullgated"));
-        command.arg("--config").arg(&config);
+        let program = [place::built("pullgated").display().to_string()];
+        let mut words = settings.wrapper.iter().chain(&program);
+        let mut command = Command::new(words.next().expect("at least the program"));
+        command.args(words).arg("--config").arg(&config);
         command.env("NOTIFY_SOCKET", directory.path().join("notify.sock"));
         command.envs(settings.environment.iter().map(|(name, value)| (name, value)));
         let log = directory.path().join("log");

@@ -1,9 +1,10 @@
 //! Lists that must agree with each other.
+#![expect(clippy::expect_used, reason = "a file of the tree that is missing fails the test")]
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use pullgate::audit::Reason;
+use pullgate::audit::{FIELDS, Reason, message_id};
 
 #[test]
 fn the_readme_explains_every_reason_and_no_other() {
@@ -16,6 +17,56 @@ fn the_readme_explains_every_reason_and_no_other() {
         .collect();
     let known: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
     assert_eq!(explained, known, "the table of README.md (left) and audit/reason.rs (right)");
+}
+
+#[test]
+fn the_manual_explains_every_record_field_and_reason_and_no_other() {
+    let manual = read("packaging/man/pullgate-journal.7");
+    let section = |name: &str| {
+        let (_, rest) = manual.split_once(&format!(".SH {name}\n")).expect(name);
+        rest.split("\n.SH").next().unwrap_or_default().to_owned()
+    };
+    let entries = |name: &str| -> BTreeSet<String> {
+        let text = section(name);
+        text.split("\n.TP\n").skip(1).map(|entry| format!("{}\n", entry.trim_end())).collect()
+    };
+    let fields = FIELDS.iter().map(|(name, holds)| format!(".B {name}\n{holds}\n"));
+    assert_eq!(entries("FIELDS"), fields.collect(), "manual (left) and audit/fields.rs (right)");
+    let reasons = Reason::ALL.iter().map(|reason| {
+        let (outcome, means, remedy) =
+            (reason.outcome().as_str(), reason.meaning(), reason.remedy());
+        format!(".BR {reason} \" ({outcome})\"\n{means}\n.br\n{remedy}\n")
+    });
+    assert_eq!(entries("REASON CODES"), reasons.collect(), "manual and audit/reason.rs");
+    let kinds = entries("KINDS OF RECORDS");
+    let kinds = kinds.iter().filter_map(|entry| entry.lines().next()?.strip_prefix(".B "));
+    let known = message_id::ALL.iter().map(|(_, id)| *id);
+    assert_eq!(kinds.collect::<BTreeSet<_>>(), known.collect(), "manual and audit/outcome.rs");
+}
+
+#[test]
+fn the_catalogue_has_every_record_in_both_languages() {
+    let known: BTreeSet<&str> = message_id::ALL.iter().map(|(_, id)| *id).collect();
+    let fields: BTreeSet<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+    let [english, japanese] = ["pullgate.catalog", "pullgate.ja.catalog"]
+        .map(|name| read(&format!("packaging/catalog/{name}")));
+    for text in [&english, &japanese] {
+        let entries: BTreeSet<&str> =
+            text.lines().filter_map(|line| line.strip_prefix("-- ")).collect();
+        assert_eq!(entries, known, "the catalogue and audit/outcome.rs");
+        for name in placeholders(text) {
+            assert!(fields.contains(name), "@{name}@ is no field of a record");
+        }
+    }
+    let entries = |text: &str| -> Vec<BTreeSet<String>> {
+        text.split("\n-- ").map(|entry| placeholders(entry).map(str::to_owned).collect()).collect()
+    };
+    assert_eq!(entries(&english), entries(&japanese), "both languages say the same");
+}
+
+/// The `@FIELD@`s of a catalogue.
+fn placeholders(text: &str) -> impl Iterator<Item = &str> {
+    text.split('@').skip(1).step_by(2)
 }
 
 #[test]

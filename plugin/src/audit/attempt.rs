@@ -31,6 +31,7 @@ struct Record {
     reference: String,
     namespace: String,
     pod: String,
+    service_account: String,
     digest: Option<String>,
     policy_file: Option<String>,
     scope: Option<String>,
@@ -50,6 +51,7 @@ impl Attempt {
             reference: printable(&request.image).into_owned(),
             namespace: printable(&request.pod.namespace).into_owned(),
             pod: printable(&request.pod.name).into_owned(),
+            service_account: printable(&request.pod.service_account).into_owned(),
             ..Record::default()
         };
         tracing::debug!(PULL_ID = record.pull_id, "pull of {} begins", record.reference);
@@ -167,6 +169,7 @@ macro_rules! record {
             KEY_FPR = $record.fingerprint,
             NAMESPACE = some($record.namespace.as_str()),
             POD = some($record.pod.as_str()),
+            SERVICE_ACCOUNT = some($record.service_account.as_str()),
             PULL_ID = $record.pull_id,
             DURATION_US = $duration,
             BYTES = $record.bytes,
@@ -237,7 +240,13 @@ mod tests {
             assert_eq!(log.lines().count(), 1, "{log}");
             assert!(log.contains(text), "{text} in {log}");
             assert!(log.contains(&format!("MESSAGE_ID=\"{id}\"")), "{log}");
-            for field in ["NAMESPACE=\"space\"", "POD=\"pod\"", "PULL_ID=", "DURATION_US="] {
+            for field in [
+                "NAMESPACE=\"space\"",
+                "POD=\"pod\"",
+                "SERVICE_ACCOUNT=\"account\"",
+                "PULL_ID=",
+                "DURATION_US=",
+            ] {
                 assert!(log.contains(field), "{field} in {log}");
             }
             assert!(!log.contains("secret"), "{log}");
@@ -280,7 +289,12 @@ mod tests {
                 password: "secret".to_owned(),
                 ..AuthConfig::default()
             },
-            pod: Pod { namespace: "space".into(), name: "pod".into(), uid: "uid".into() },
+            pod: Pod {
+                namespace: "space".into(),
+                name: "pod".into(),
+                uid: "uid".into(),
+                service_account: "account".into(),
+            },
             runtime_handler: None,
         })
     }

@@ -5,10 +5,20 @@ use std::io::{self, IsTerminal};
 use std::os::unix::fs::MetadataExt;
 
 use tracing::level_filters::LevelFilter;
+use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, Registry, fmt, reload};
+
+/// The priorities that an admin expects: `journalctl -p info` shows what the level `info` logs.
+const PRIORITIES: PriorityMappings = PriorityMappings {
+    error: Priority::Error,
+    warn: Priority::Warning,
+    info: Priority::Informational,
+    debug: Priority::Debug,
+    trace: Priority::Debug,
+};
 
 /// How much is logged; it can be changed while the daemon runs.
 #[derive(Debug, Clone)]
@@ -34,7 +44,8 @@ pub fn start(level: LevelFilter) -> Result<Level, LogError> {
     let journal = reads_standard_error().then(|| tracing_journald::layer().ok()).flatten();
     let output = match journal {
         Some(journal) => {
-            journal.with_field_prefix(None).with_syslog_identifier("pullgated".to_owned()).boxed()
+            let journal = journal.with_field_prefix(None).with_priority_mappings(PRIORITIES);
+            journal.with_syslog_identifier("pullgated".to_owned()).boxed()
         }
         None => fmt::layer()
             .with_writer(io::stderr)

@@ -4,12 +4,14 @@
 //! message catalogue, not with the code.
 
 mod attempt;
+mod fields;
 pub mod log;
 mod outcome;
 mod reason;
 mod text;
 
 pub use attempt::{Attempt, Signer};
+pub use fields::FIELDS;
 pub use outcome::{Outcome, message_id};
 pub use reason::Reason;
 pub use text::{chain, printable};

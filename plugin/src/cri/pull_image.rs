@@ -22,6 +22,9 @@ const FRAME_HEADER: usize = 5;
 /// (containerd-handoff.md 3.2).
 const RUNTIME_HANDLER: &str = "io.containerd.cri.runtime-handler";
 
+/// Where a pod may say which account it runs under. Kubernetes writes this annotation on secrets.
+const SERVICE_ACCOUNT: &str = "kubernetes.io/service-account.name";
+
 /// Answers `PullImage`. Dropping the future drops the pull: kubelet cancels by going away.
 pub(crate) async fn answer(request: Request<Incoming>, pull: &Pull) -> Response<Body> {
     let path = request.uri().path().to_owned();
@@ -89,7 +92,12 @@ fn pull_request(message: PullImageRequest) -> PullRequest {
             server_address: auth.server_address,
             identity_token: auth.identity_token,
         },
-        pod: Pod { namespace: pod.namespace, name: pod.name, uid: pod.uid },
+        pod: Pod {
+            namespace: pod.namespace,
+            name: pod.name,
+            uid: pod.uid,
+            service_account: annotations.remove(SERVICE_ACCOUNT).unwrap_or_default(),
+        },
         runtime_handler: handler.filter(|handler| !handler.is_empty()),
     }
 }

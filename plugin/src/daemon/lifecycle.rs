@@ -15,7 +15,7 @@ use super::command::DaemonError;
 use super::startup::{self, Policy};
 use super::{assemble, containerd, notify};
 use crate::audit::log::Level;
-use crate::audit::{chain, printable};
+use crate::audit::{chain, message_id, printable};
 use crate::config::Config;
 use crate::cri::{self, Door, Pull, Server, Upstream, socket};
 use crate::pull::Gate;
@@ -100,10 +100,17 @@ impl Daemon {
     fn reload(&mut self) {
         notify::tell_reloading();
         match self.reread() {
-            Ok(()) => tracing::info!("the configuration was read again"),
+            Ok(()) => tracing::info!(
+                MESSAGE_ID = message_id::CONFIG_READ,
+                "the configuration was read again"
+            ),
             Err(error) => {
                 let text = chain(&error);
-                tracing::error!("the configuration stays as it was: {}", printable(&text));
+                tracing::error!(
+                    MESSAGE_ID = message_id::CONFIG_KEPT,
+                    "the configuration stays as it was: {}",
+                    printable(&text)
+                );
             }
         }
         notify::tell(&[NotifyState::Ready]);

@@ -24,7 +24,11 @@ pub(super) fn policy(trust: &Trust) -> Policy {
         },
         Err(error) => {
             let text = chain(&error);
-            tracing::error!("every pull is refused until this is repaired: {}", printable(&text));
+            tracing::error!(
+                MESSAGE_ID = message_id::POLICY_UNUSABLE,
+                "every pull is refused until this is repaired: {}",
+                printable(&text)
+            );
             Policy::default()
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::fcntl::OFlag;
 use pullgate_policy::digest::Digest;
 use pullgate_policy::limits;
-use pullgate_policy::lookaside::{Location, Lookaside, LookasideError, Store};
+use pullgate_policy::lookaside::{Location, Lookaside, LookasideError, Store, without_userinfo};
 use pullgate_policy::manifest::ManifestError;
 use pullgate_policy::signature::{ContainerError, UntrustedSignature, extension};
 use pullgate_policy::strict::JsonError;
@@ -152,17 +152,6 @@ fn shown(location: &Location) -> String {
         Location::File(path) => path.display().to_string(),
         Location::Url(url) => without_userinfo(url),
     }
-}
-
-/// An URL as it may be shown: a password in registries.d is nobody's business.
-fn without_userinfo(url: &str) -> String {
-    let Ok(mut parsed) = url::Url::parse(url) else { return url.to_owned() };
-    if parsed.username().is_empty() && parsed.password().is_none() {
-        return url.to_owned();
-    }
-    // An URL with a user name has a host, so neither can fail.
-    let removed = parsed.set_username("").and_then(|()| parsed.set_password(None));
-    if removed.is_ok() { parsed.to_string() } else { String::new() }
 }
 
 /// What was found, and where it was looked for.

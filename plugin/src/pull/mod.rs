@@ -47,6 +47,9 @@ pub struct Pod {
     pub name: String,
     /// `sandbox_config.metadata.uid`.
     pub uid: String,
+    /// The annotation `kubernetes.io/service-account.name` of the pod, if somebody put it there: kubelet
+    /// does not tell which account a pod runs under.
+    pub service_account: String,
 }
 
 impl Pod {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use pullgate_policy::lookaside::without_userinfo;
 use serde::Deserialize;
 use url::{Host as UrlHost, Url};
 
@@ -101,11 +102,19 @@ fn is_localhost(url: &Url) -> bool {
 }
 
 fn parse_url(text: &str) -> Result<Url, HostsError> {
-    Url::parse(text).map_err(|source| HostsError::Url { url: text.to_owned(), source })
+    Url::parse(text).map_err(|source| HostsError::Url { url: without_userinfo(text), source })
 }
 
 fn parse(path: &Path, text: &str, domain: &str) -> Result<Vec<Host>, HostsError> {
-    let invalid = |source| HostsError::Invalid { path: path.to_owned(), source: Box::new(source) };
+    let invalid = |error: toml::de::Error| {
+        let line = error
+            .span()
+            .map(|span| 1 + text.bytes().take(span.start).filter(|&byte| byte == b'\n').count());
+        let place = line.map(|line| format!("line {line}: ")).unwrap_or_default();
+        // Its own text quotes the line, which may hold a header's secret.
+        let message = error.message().lines().next().unwrap_or_default();
+        HostsError::Invalid { path: path.to_owned(), message: format!("{place}{message}") }
+    };
     let mut table: toml::Table = text.parse().map_err(invalid)?;
     let hosts = match table.remove("host") {
         Some(hosts) => hosts.try_into::<toml::Table>().map_err(invalid)?,
@@ -229,7 +238,11 @@ impl HostsFile<'_> {
         };
         let mut root = parse_url(&with_scheme)?;
         if !matches!(root.scheme(), "http" | "https") || root.host().is_none() {
-            return Err(self.value(address, "an http or https URL"));
+            return Err(self.value(&without_userinfo(address), "an http or https URL"));
+        }
+        // containerd takes the host of the URL and nothing before it.
+        if root.set_username("").and_then(|()| root.set_password(None)).is_err() {
+            return Err(self.value(&without_userinfo(address), "an http or https URL"));
         }
         let path = root.path().trim_end_matches('/').to_owned();
         let versioned = path.ends_with("/v2") || raw.override_path;
@@ -333,12 +346,12 @@ pub enum HostsError {
         source: reqwest::Error,
     },
     /// Not TOML, an unknown key, or a wrong type.
-    #[error("{}", path.display())]
+    #[error("{}: {message}", path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
         /// Where, and what was expected.
-        source: Box<toml::de::Error>,
+        message: String,
     },
     /// A file cannot be read.
     #[error("cannot read {}", path.display())]

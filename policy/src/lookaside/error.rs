@@ -9,7 +9,7 @@ pub enum LookasideError {
     /// A configured base cannot be read from.
     #[error("lookaside {base:?} cannot be read from")]
     Base {
-        /// The base as configured.
+        /// The base as configured, without name and password.
         base: String,
         /// What is wrong with it.
         source: UrlError,

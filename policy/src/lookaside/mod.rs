@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 pub use error::LookasideError;
 pub use search::{DIRECTORIES, search_order};
-pub use url::{BaseUrl, UrlError};
+pub use url::{BaseUrl, UrlError, without_userinfo};
 
 use crate::digest::Digest;
 use crate::reference::Reference;
@@ -151,7 +151,7 @@ impl Lookaside {
     pub fn store(&self, physical: &Reference) -> Result<Store, LookasideError> {
         let base = self.base(physical).unwrap_or(BUILT_IN_BASE);
         Store::new(base, physical)
-            .map_err(|source| LookasideError::Base { base: base.to_owned(), source })
+            .map_err(|source| LookasideError::Base { base: without_userinfo(base), source })
     }
 
     /// Whether signatures of `physical` are also attached to the image in its registry.

@@ -187,6 +187,24 @@ fn unescape(raw: &str) -> Result<String, UrlError> {
     Ok(String::from_utf8(bytes)?)
 }
 
+/// A URL as it may be shown: without the name and password before its host, which are nobody's
+/// business. Of a text that is no URL everything that could be one of them is left out.
+#[must_use]
+pub fn without_userinfo(url: &str) -> String {
+    let (scheme, rest) = url.split_once("//").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let (authority, _) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let is_host = port.bytes().all(|byte| byte.is_ascii_digit()) || port.ends_with(']');
+    let shown = match (authority.rsplit_once('@'), rest.rsplit_once('@')) {
+        (Some((userinfo, _)), _) => rest.get(userinfo.len() + 1..).unwrap_or_default(),
+        // A password with a slash in it.
+        (None, Some((_, host))) if !is_host => host,
+        (None, _) => rest,
+    };
+    let slashes = if rest.len() == url.len() { "" } else { "//" };
+    format!("{scheme}{slashes}{shown}")
+}
+
 /// Why a text cannot be the base of a signature store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
@@ -220,4 +238,28 @@ pub enum UrlError {
     /// Another scheme, or none.
     #[error("expected a file, http or https URL")]
     Scheme,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_userinfo;
+
+    #[test]
+    fn names_and_passwords_are_left_out() {
+        let rows = [
+            ("https://h/p@sha256=00/signature-1", "https://h/p@sha256=00/signature-1"),
+            ("https://user:word@h:5000/p@q", "https://h:5000/p@q"),
+            ("https://user@h", "https://h"),
+            ("https://us@er:wo@rd@h/p", "https://h/p"),
+            ("https://user:wo/rd@h/p", "https://h/p"),
+            ("https://[::1]:5000/p@q", "https://[::1]:5000/p@q"),
+            ("https://[::1]/p@q", "https://[::1]/p@q"),
+            ("user:word@h/p", "h/p"),
+            ("file:///var/lib/a@b", "file:///var/lib/a@b"),
+            ("", ""),
+        ];
+        for (url, expected) in rows {
+            assert_eq!(without_userinfo(url), expected, "{url}");
+        }
+    }
 }

@@ -4,7 +4,9 @@
 mod broken;
 mod environment;
 mod identity;
+mod journal;
 mod namespaces;
 mod refused;
 mod scene;
+mod secrets;
 mod sigstore;
