@@ -12,6 +12,7 @@ pub mod digest;
 pub mod document;
 pub mod identity;
 pub mod limits;
+pub mod lint;
 pub mod lookaside;
 pub mod manifest;
 pub mod namespace;

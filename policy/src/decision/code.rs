@@ -93,7 +93,9 @@ impl Code {
         }
     }
 
-    pub(super) const fn of(fault: &SignatureFault) -> Self {
+    /// The code of a fault of one signature.
+    #[must_use]
+    pub const fn of(fault: &SignatureFault) -> Self {
         match fault {
             SignatureFault::Digest { .. } => Self::DigestMismatch,
             SignatureFault::Identity { .. } => Self::IdentityMismatch,

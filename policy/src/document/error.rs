@@ -1,7 +1,7 @@
 //! What can be wrong with a policy.json.
 
 use crate::identity::IdentityError;
-use crate::strict::{JsonError, KeyPath, excerpt};
+use crate::strict::{JsonError, KeyPath, Position, excerpt, position};
 
 /// What is wrong with a policy.json, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +82,23 @@ pub enum PolicyError {
 }
 
 impl PolicyError {
+    /// Where in `text`, the policy, the error is.
+    #[must_use]
+    pub fn position(&self, text: &[u8]) -> Option<Position> {
+        match self {
+            Self::Json(error) => error.position(text),
+            Self::Conflict { path, .. }
+            | Self::Empty { path, .. }
+            | Self::FulcioWithoutRekor { path }
+            | Self::Identity { path, .. }
+            | Self::NoSource { path, .. }
+            | Self::NoSubject { path }
+            | Self::PkiWithRekor { path }
+            | Self::Scope { path, .. }
+            | Self::UnknownValue { path, .. } => position(text, path),
+        }
+    }
+
     pub(super) fn unknown(path: KeyPath, found: &str, known: &'static [&'static str]) -> Self {
         Self::UnknownValue { path, found: excerpt(found), known }
     }

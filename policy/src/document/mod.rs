@@ -148,7 +148,7 @@ fn parse_scopes(
 
 impl Placed {
     fn parse(node: Node<'_>, dialect: Dialect) -> Result<Self, PolicyError> {
-        let place = node.path().as_str().to_owned();
+        let place = node.path().text();
         Ok(Self { place, requirements: Requirements::parse(node, dialect)? })
     }
 }

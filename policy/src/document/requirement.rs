@@ -127,7 +127,9 @@ impl Requirement {
         }
     }
 
-    fn sources(&self) -> Vec<&Source> {
+    /// Where the keys and certificates that it trusts come from.
+    #[must_use]
+    pub fn sources(&self) -> Vec<&Source> {
         match self {
             Self::InsecureAcceptAnything | Self::Reject | Self::SignedBaseLayer(_) => Vec::new(),
             Self::SignedBy(signed_by) => vec![&signed_by.keys],

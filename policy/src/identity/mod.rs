@@ -65,9 +65,22 @@ impl SignedIdentity {
 }
 
 impl SignedIdentity {
+    /// Its type, as it is written in policy.json.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::ExactReference(_) => "exactReference",
+            Self::ExactRepository(_) => "exactRepository",
+            Self::MatchExact => "matchExact",
+            Self::MatchRepoDigestOrExact => "matchRepoDigestOrExact",
+            Self::MatchRepository => "matchRepository",
+            Self::RemapIdentity(_) => "remapIdentity",
+        }
+    }
+
     /// What a signature of `image` must name, in words.
     #[must_use]
-    pub(crate) fn describe(&self, image: Option<&Reference>) -> String {
+    pub fn describe(&self, image: Option<&Reference>) -> String {
         let name = |image: &Reference| format!("`{image}`");
         let of_image = image.map_or_else(|| "an image with a name".to_owned(), name);
         match self {

@@ -160,6 +160,40 @@ impl Lookaside {
         self.first(physical, |section| section.use_sigstore_attachments).unwrap_or(false)
     }
 
+    /// Whether the attachments of any image are looked at for which policy.json's `scope` decides; the
+    /// empty scope stands for every image.
+    #[must_use]
+    pub fn may_use_sigstore_attachments(&self, scope: &str) -> bool {
+        let above = scope::sample(scope)
+            .is_some_and(|image| self.use_sigstore_attachments(image.reference()));
+        let within = |namespace: &str| match scope.strip_prefix('*') {
+            Some(domain) => host(namespace).ends_with(domain),
+            None => {
+                scope.is_empty()
+                    || namespace
+                        .strip_prefix(scope)
+                        .is_some_and(|rest| rest.starts_with(['/', ':', '@']))
+            }
+        };
+        let used = |section: &Section| section.use_sigstore_attachments == Some(true);
+        let default = scope.is_empty() && self.default_docker().is_some_and(used);
+        above || default || self.namespaces().any(|(name, section)| used(section) && within(name))
+    }
+
+    /// Every base that a section configures, with the section's name and file.
+    pub fn bases(&self) -> impl Iterator<Item = Base<'_>> {
+        let sections = self.docker.iter().map(|(name, placed)| (name.as_str(), placed));
+        let default = self.default_docker.iter().map(|placed| ("default-docker", placed));
+        default.chain(sections).filter_map(|(section, Placed { file, section: placed })| {
+            Some(Base { file, section, base: placed.base()? })
+        })
+    }
+
+    /// Every namespace of `docker` and the file it stands in, sorted by name.
+    pub fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.docker.iter().map(|(name, placed)| (name.as_str(), placed.file.as_str()))
+    }
+
     /// What the most specific section that has the attribute says. Each attribute falls through to
     /// less specific sections on its own.
     fn first<'a, T>(
@@ -173,6 +207,47 @@ impl Lookaside {
     }
 }
 
+/// The host of a namespace, without a port.
+fn host(namespace: &str) -> &str {
+    namespace.split(['/', ':']).next().unwrap_or(namespace)
+}
+
+/// A configured base.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Base<'a> {
+    /// The file.
+    pub file: &'a str,
+    /// The namespace, or `default-docker`.
+    pub section: &'a str,
+    /// The base as it is written.
+    pub base: &'a str,
+}
+
+impl Base<'_> {
+    /// The host that signatures are read from; none for files.
+    ///
+    /// # Errors
+    /// [`UrlError`] if signatures cannot be read from it.
+    pub fn host(&self) -> Result<Option<String>, UrlError> {
+        let url = readable(self.base)?;
+        Ok(Some(url.host().to_owned()).filter(|_| url.scheme() != Some("file")))
+    }
+}
+
+/// A base that signatures can be read from.
+fn readable(base: &str) -> Result<BaseUrl, UrlError> {
+    let base = BaseUrl::parse(base)?;
+    match base.scheme() {
+        Some("http" | "https") if base.host().is_empty() => return Err(UrlError::NoHost),
+        Some("file" | "http" | "https") => {}
+        Some(_) | None => return Err(UrlError::Scheme),
+    }
+    if base.has_encoded_slash() {
+        return Err(UrlError::EncodedSlash);
+    }
+    Ok(base)
+}
+
 /// The place that holds the signatures of one repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
@@ -181,16 +256,7 @@ pub struct Store {
 
 impl Store {
     fn new(base: &str, physical: &Reference) -> Result<Self, UrlError> {
-        let base = BaseUrl::parse(base)?;
-        match base.scheme() {
-            Some("http" | "https") if base.host().is_empty() => return Err(UrlError::NoHost),
-            Some("file" | "http" | "https") => {}
-            Some(_) | None => return Err(UrlError::Scheme),
-        }
-        if base.has_encoded_slash() {
-            return Err(UrlError::EncodedSlash);
-        }
-        Ok(Self { repository: base.append(&format!("/{}", physical.path())) })
+        Ok(Self { repository: readable(base)?.append(&format!("/{}", physical.path())) })
     }
 
     /// The location of signature `number` (from 1) of the manifest `digest`.

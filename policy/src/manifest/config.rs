@@ -36,10 +36,10 @@ impl ImageConfig {
         let diff_ids = rootfs.require("diff_ids")?;
         let mut digests = Vec::new();
         for node in diff_ids.list()? {
-            let digest = node.string()?.parse().map_err(|source| ManifestError::Digest {
-                path: node.path().as_str().to_owned(),
-                source,
-            })?;
+            let digest = node
+                .string()?
+                .parse()
+                .map_err(|source| ManifestError::Digest { path: node.path().text(), source })?;
             digests.push(digest);
         }
         Ok(Self { platform, diff_ids: digests })

@@ -121,10 +121,10 @@ fn descriptor(node: Node<'_>) -> Result<Descriptor, ManifestError> {
     };
     Ok(Descriptor {
         media_type: object.require("mediaType")?.string()?.to_owned(),
-        digest: digest.string()?.parse().map_err(|source| ManifestError::Digest {
-            path: digest.path().as_str().to_owned(),
-            source,
-        })?,
+        digest: digest
+            .string()?
+            .parse()
+            .map_err(|source| ManifestError::Digest { path: digest.path().text(), source })?,
         size: u64::try_from(size.integer()?)
             .ok()
             .ok_or_else(|| size.unexpected("a size in bytes, not negative"))?,

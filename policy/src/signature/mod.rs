@@ -1,5 +1,6 @@
 //! Stored signatures: the container they come in, and how each format is checked.
 
+pub mod anchor;
 pub mod extension;
 pub mod openpgp;
 pub mod payload;

@@ -8,6 +8,7 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::node::Node;
 use super::path::{KeyPath, Trail, excerpt};
+use super::position::{Position, position};
 use crate::limits::DOCUMENT_DEPTH;
 
 /// Parses a JSON document (RFC 8259): UTF-8 without byte order mark, nothing after the value, no
@@ -111,6 +112,8 @@ pub enum JsonError {
     Syntax {
         /// What the reader found.
         reason: String,
+        /// Where.
+        position: Position,
     },
     /// Lists and objects are nested too deeply.
     #[error(
@@ -151,7 +154,22 @@ impl JsonError {
         match fault {
             Some(Fault::Duplicate(path)) => Self::Duplicate { path, line, column },
             Some(Fault::TooDeep) => Self::TooDeep { line, column },
-            None => Self::Syntax { reason: error.to_string() },
+            None => Self::Syntax { reason: error.to_string(), position: Position { line, column } },
+        }
+    }
+
+    /// Where in `text`, the document, the error is.
+    #[must_use]
+    pub fn position(&self, text: &[u8]) -> Option<Position> {
+        match self {
+            Self::CaseVariant { path, .. }
+            | Self::Missing { path, .. }
+            | Self::Unexpected { path, .. } => position(text, path),
+            Self::Duplicate { line, column, .. } | Self::TooDeep { line, column } => {
+                Some(Position { line: *line, column: *column })
+            }
+            Self::Syntax { position, .. } => Some(*position),
+            Self::UnknownKey { path, found, .. } => position(text, &path.key(found)),
         }
     }
 }

@@ -7,12 +7,14 @@
 mod json;
 mod node;
 mod path;
+mod position;
 mod yaml;
 
 pub use json::{Json, JsonError, Number, json};
 pub use node::{Node, Object, base64};
 pub use path::KeyPath;
 pub(crate) use path::excerpt;
+pub use position::{Position, position};
 pub use yaml::{YamlError, yaml};
 
 #[cfg(test)]

@@ -6,8 +6,14 @@ use sequoia_openpgp::Cert;
 use sequoia_openpgp::cert::CertParser;
 use sequoia_openpgp::parse::Parse as _;
 
+use sequoia_openpgp::crypto::mpi;
+use sequoia_openpgp::packet::Key;
+use sequoia_openpgp::packet::key::{PublicParts, UnspecifiedRole};
+
 use super::message;
-use super::{KeyringError, OpenPgpError, SignedMessage};
+use super::{KeyringError, OpenPgpError, SignedMessage, standard_policy};
+use crate::signature::anchor::{Anchor, Kind};
+use crate::strict::excerpt;
 
 const ARMOR: &[u8] = b"-----BEGIN PGP PUBLIC KEY BLOCK-----";
 
@@ -53,6 +59,12 @@ impl Keyring {
         self.certs.iter().map(|cert| cert.fingerprint().to_hex()).collect()
     }
 
+    /// Each key as it stands at `now`.
+    #[must_use]
+    pub fn describe(&self, now: SystemTime) -> Vec<Anchor> {
+        self.certs.iter().map(|cert| describe(cert, now)).collect()
+    }
+
     /// Verifies a binary message with exactly one signature, by a key that is valid at `now`
     /// (policy-semantics.md 3.1).
     ///
@@ -61,6 +73,51 @@ impl Keyring {
     pub fn verify(&self, text: &[u8], now: SystemTime) -> Result<SignedMessage, OpenPgpError> {
         message::check_structure(text)?;
         message::verify(text, &self.certs, now)
+    }
+}
+
+fn describe(cert: &Cert, now: SystemTime) -> Anchor {
+    let policy = standard_policy(now);
+    let valid = cert.with_policy(&policy, now);
+    let primary_end = valid.as_ref().ok().and_then(|it| it.primary_key().key_expiration_time());
+    let signing: Vec<_> = cert.keys().with_policy(&policy, now).for_signing().collect();
+    // A key without end outlives any other.
+    let signing_end = signing
+        .iter()
+        .map(|key| key.key_expiration_time())
+        .reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)))
+        .flatten();
+    let outcomes =
+        signing.iter().map(|key| message::still_valid(cert, &key.key().key_handle(), &policy, now));
+    let fault = match outcomes.reduce(|one, other| one.or(other)) {
+        Some(outcome) => outcome.err().map(|error| error.to_string()),
+        None => Some(valid.as_ref().err().map_or_else(
+            || "it has no key that may sign".to_owned(),
+            |error| excerpt(&error.to_string()),
+        )),
+    };
+    let name = |id: &[u8]| excerpt(&String::from_utf8_lossy(id));
+    let primary = cert.primary_key();
+    Anchor {
+        kind: Kind::OpenPgp,
+        fingerprint: cert.fingerprint().to_hex(),
+        names: cert.userids().map(|id| name(id.userid().value())).collect(),
+        algorithm: algorithm(primary.key().role_as_unspecified()),
+        created: Some(primary.key().creation_time()),
+        expires: [primary_end, signing_end].into_iter().flatten().min(),
+        fault,
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is not ours and is not exhaustive")]
+fn algorithm(key: &Key<PublicParts, UnspecifiedRole>) -> String {
+    let bits = key.mpis().bits().unwrap_or_default();
+    match key.mpis() {
+        mpi::PublicKey::RSA { .. } => format!("RSA {bits}"),
+        mpi::PublicKey::DSA { .. } => format!("DSA {bits}"),
+        mpi::PublicKey::EdDSA { curve, .. } => curve.to_string(),
+        mpi::PublicKey::ECDSA { curve, .. } => format!("ECDSA {curve}"),
+        _ => format!("{:?}", key.pk_algo()),
     }
 }
 

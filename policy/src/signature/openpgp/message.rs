@@ -167,43 +167,8 @@ impl Helper<'_> {
         };
         let good = result.map_err(|error| self.fault(&error))?;
         let cert = good.ka.valid_cert().cert();
-        self.still_valid(cert, &good.ka.key().key_handle())?;
+        still_valid(cert, &good.ka.key().key_handle(), self.policy, self.now)?;
         Ok(Signer::of(cert, self.policy, self.now))
-    }
-
-    /// sequoia asks whether the key was valid when the signature was made; GnuPG, and so
-    /// containers/image, whether it is valid now.
-    fn still_valid(&self, cert: &Cert, key: &KeyHandle) -> Result<(), OpenPgpError> {
-        let fingerprint = || cert.fingerprint().to_hex();
-        let unusable = |error: sequoia_openpgp::anyhow::Error| OpenPgpError::KeyUnusable {
-            fingerprint: fingerprint(),
-            reason: excerpt(&error.to_string()),
-        };
-        let valid = cert.with_policy(self.policy, self.now).map_err(unusable)?;
-        let signing = cert
-            .keys()
-            .find(|candidate| candidate.key().key_handle() == *key)
-            .ok_or_else(|| OpenPgpError::UnknownKey { issuer: key.to_hex() })?
-            .with_policy(self.policy, self.now)
-            .map_err(unusable)?;
-        let revoked =
-            |status: RevocationStatus<'_>| !matches!(status, RevocationStatus::NotAsFarAsWeKnow);
-        if revoked(valid.revocation_status()) || revoked(signing.revocation_status()) {
-            return Err(OpenPgpError::KeyRevoked { fingerprint: fingerprint() });
-        }
-        let primary = valid.primary_key();
-        for end in
-            [primary.key_expiration_time(), signing.key_expiration_time()].into_iter().flatten()
-        {
-            if end <= self.now {
-                return Err(OpenPgpError::KeyExpired {
-                    fingerprint: fingerprint(),
-                    date: date(end),
-                });
-            }
-        }
-        valid.alive().map_err(unusable)?;
-        signing.alive().map_err(unusable)
     }
 
     #[expect(
@@ -222,7 +187,8 @@ impl Helper<'_> {
             },
             VerificationError::BadKey { ka, error, .. } => {
                 let cert = ka.valid_cert().cert();
-                let precise = self.still_valid(cert, &ka.key().key_handle());
+                let key = ka.key().key_handle();
+                let precise = still_valid(cert, &key, self.policy, self.now);
                 precise.err().unwrap_or_else(|| OpenPgpError::KeyUnusable {
                     fingerprint: cert.fingerprint().to_hex(),
                     reason: excerpt(&error.to_string()),
@@ -244,6 +210,42 @@ impl Helper<'_> {
         let made = signature.signature_creation_time()?;
         (made > self.now + CLOCK_SKEW).then_some(OpenPgpError::FromTheFuture)
     }
+}
+
+/// sequoia asks whether the key was valid when the signature was made; GnuPG, and so
+/// containers/image, whether it is valid now.
+pub(super) fn still_valid(
+    cert: &Cert,
+    key: &KeyHandle,
+    policy: &StandardPolicy<'_>,
+    now: SystemTime,
+) -> Result<(), OpenPgpError> {
+    let fingerprint = || cert.fingerprint().to_hex();
+    let unusable = |error: sequoia_openpgp::anyhow::Error| OpenPgpError::KeyUnusable {
+        fingerprint: fingerprint(),
+        reason: excerpt(&error.to_string()),
+    };
+    let valid = cert.with_policy(policy, now).map_err(unusable)?;
+    let signing = cert
+        .keys()
+        .find(|candidate| candidate.key().key_handle() == *key)
+        .ok_or_else(|| OpenPgpError::UnknownKey { issuer: key.to_hex() })?
+        .with_policy(policy, now)
+        .map_err(unusable)?;
+    let revoked =
+        |status: RevocationStatus<'_>| !matches!(status, RevocationStatus::NotAsFarAsWeKnow);
+    if revoked(valid.revocation_status()) || revoked(signing.revocation_status()) {
+        return Err(OpenPgpError::KeyRevoked { fingerprint: fingerprint() });
+    }
+    let primary = valid.primary_key();
+    for end in [primary.key_expiration_time(), signing.key_expiration_time()].into_iter().flatten()
+    {
+        if end <= now {
+            return Err(OpenPgpError::KeyExpired { fingerprint: fingerprint(), date: date(end) });
+        }
+    }
+    valid.alive().map_err(unusable)?;
+    signing.alive().map_err(unusable)
 }
 
 /// How far a signer's clock may be ahead of ours: sequoia's own tolerance.

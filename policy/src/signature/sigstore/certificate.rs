@@ -14,6 +14,7 @@ use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName};
 use super::key::{KeyError, PublicKey};
 use super::pem::{self, PemError};
 use crate::document::Account;
+use crate::signature::anchor::{Anchor, Kind};
 use crate::strict::excerpt;
 
 static CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
@@ -178,6 +179,38 @@ impl fmt::Display for Subject {
 /// [`CertificateError`].
 pub fn leaf(text: &[u8]) -> Result<Certificate, CertificateError> {
     Ok(Certificate::from_der(&pem::only(text)?)?)
+}
+
+/// Every certificate of a PEM text for whoever lists keys, as it stands at `now`.
+pub(in crate::signature) fn describe_all(
+    text: &[u8],
+    now: SystemTime,
+) -> Result<Vec<Anchor>, CertificateError> {
+    certificates(text)?.iter().map(|certificate| describe(certificate, now)).collect()
+}
+
+fn describe(certificate: &Certificate, now: SystemTime) -> Result<Anchor, CertificateError> {
+    let body = &certificate.tbs_certificate;
+    let key = PublicKey::new(&body.subject_public_key_info)?;
+    let validity = &body.validity;
+    let fault = if now < validity.not_before.to_system_time() {
+        Some("not valid yet")
+    } else if !valid(certificate, now) {
+        Some("expired")
+    } else if !signs_code(certificate) {
+        Some("not for signing code (extended key usage)")
+    } else {
+        None
+    };
+    Ok(Anchor {
+        kind: Kind::Certificate,
+        fingerprint: key.fingerprint(),
+        names: vec![excerpt(&body.subject.to_string())],
+        algorithm: key.algorithm(),
+        created: Some(validity.not_before.to_system_time()),
+        expires: Some(validity.not_after.to_system_time()),
+        fault: fault.map(str::to_owned),
+    })
 }
 
 /// The OpenID provider that vouched to Fulcio.

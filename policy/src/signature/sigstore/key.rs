@@ -4,12 +4,13 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P521_SHA256_ASN1, ED25519,
     RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
 };
-use x509_cert::der::asn1::{Any, BitString, ObjectIdentifier};
+use x509_cert::der::asn1::{Any, BitString, ObjectIdentifier, Uint};
 use x509_cert::der::{Decode as _, Encode as _, EncodePem as _};
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
 use super::pem::{self, PemError};
 use crate::digest::Digest;
+use crate::signature::anchor::{Anchor, Kind};
 
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const ED_25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
@@ -24,6 +25,7 @@ const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 pub struct PublicKey {
     algorithm: &'static dyn VerificationAlgorithm,
     kind: ObjectIdentifier,
+    curve: &'static str,
     bits: Vec<u8>,
     spki: Vec<u8>,
     pem: String,
@@ -51,23 +53,23 @@ impl PublicKey {
     /// The key of a certificate.
     pub(super) fn new(info: &SubjectPublicKeyInfoOwned) -> Result<Self, KeyError> {
         let kind = info.algorithm.oid;
-        let algorithm: &'static dyn VerificationAlgorithm = match kind {
+        let (algorithm, curve): (&'static dyn VerificationAlgorithm, _) = match kind {
             EC => {
                 let curve = info.algorithm.parameters.as_ref().ok_or(KeyError::Curve)?;
                 match curve.decode_as::<ObjectIdentifier>()? {
-                    P256 => &ECDSA_P256_SHA256_ASN1,
-                    P384 => &ECDSA_P384_SHA256_ASN1,
-                    P521 => &ECDSA_P521_SHA256_ASN1,
+                    P256 => (&ECDSA_P256_SHA256_ASN1, "P-256"),
+                    P384 => (&ECDSA_P384_SHA256_ASN1, "P-384"),
+                    P521 => (&ECDSA_P521_SHA256_ASN1, "P-521"),
                     _ => return Err(KeyError::Curve),
                 }
             }
-            ED_25519 => &ED25519,
-            RSA => &RSA_PKCS1_2048_8192_SHA256,
+            ED_25519 => (&ED25519, ""),
+            RSA => (&RSA_PKCS1_2048_8192_SHA256, ""),
             _ => return Err(KeyError::Algorithm { oid: kind.to_string() }),
         };
         let bits = info.subject_public_key.as_bytes().ok_or(KeyError::Bits)?.to_vec();
         let pem = info.to_pem(x509_cert::der::pem::LineEnding::LF)?;
-        let key = Self { algorithm, kind, bits, spki: info.to_der()?, pem };
+        let key = Self { algorithm, kind, curve, bits, spki: info.to_der()?, pem };
         match aws_lc_rs::signature::ParsedPublicKey::new(key.algorithm, &key.bits) {
             Ok(_) => Ok(key),
             Err(_) => Err(KeyError::Bits),
@@ -84,6 +86,32 @@ impl PublicKey {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         Digest::sha256(&self.spki).hex().to_uppercase()
+    }
+
+    /// The key for whoever lists keys. One that cannot be used has not become a [`PublicKey`].
+    pub(in crate::signature) fn describe(&self) -> Anchor {
+        Anchor {
+            kind: Kind::PublicKey,
+            fingerprint: self.fingerprint(),
+            names: Vec::new(),
+            algorithm: self.algorithm(),
+            created: None,
+            expires: None,
+            fault: None,
+        }
+    }
+
+    /// The algorithm, and the size or curve.
+    pub(super) fn algorithm(&self) -> String {
+        match self.kind {
+            ED_25519 => "Ed25519".to_owned(),
+            RSA => {
+                let numbers = Vec::<Uint>::from_der(&self.bits).unwrap_or_default();
+                let bytes = numbers.first().map(|modulus| modulus.as_bytes().len());
+                format!("RSA {}", bytes.unwrap_or_default() * 8)
+            }
+            _ => format!("ECDSA {}", self.curve),
+        }
     }
 
     /// The key in PEM.

@@ -8,10 +8,12 @@ pub mod log;
 mod pem;
 
 pub use attachment::{Attached, attached, attachment_tag};
+pub(super) use certificate::describe_all as describe_certificates;
 pub use certificate::{Authorities, CertificateError, Subject, issuer, leaf};
 pub use key::{KeyError, PublicKey};
 use log::{Entry, LogError};
 pub use pem::PemError;
+pub(super) use pem::label;
 
 use std::time::SystemTime;
 

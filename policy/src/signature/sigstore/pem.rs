@@ -24,6 +24,14 @@ pub(super) fn first(text: &[u8]) -> Result<(String, Vec<u8>), PemError> {
     blocks(text)?.into_iter().next().ok_or(PemError::NotOne)
 }
 
+/// What the first block says it is, whether or not the rest of it can be read.
+pub(in crate::signature) fn label(text: &[u8]) -> Option<String> {
+    let begin = text.windows(BEGIN.len()).position(|part| part == BEGIN)?;
+    let rest = text.get(begin + BEGIN.len()..)?;
+    let end = rest.windows(5).position(|part| part == b"-----")?;
+    Some(String::from_utf8_lossy(rest.get(..end)?).into_owned())
+}
+
 /// Label and DER content of every block.
 pub(super) fn blocks(text: &[u8]) -> Result<Vec<(String, Vec<u8>)>, PemError> {
     let mut lines = text.split(|byte| *byte == b'\n');
