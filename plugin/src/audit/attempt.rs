@@ -1,18 +1,19 @@
 //! One attempt to pull an image, from the request to its one record.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Reason, message_id, printable};
 use crate::pull::PullRequest;
 
 /// A pull that has not ended yet. Exactly one record comes of it: by [`Self::accepted`],
-/// [`Self::rejected`] or [`Self::failed`], or that it was abandoned when it is dropped before.
+/// [`Self::would_reject`], [`Self::rejected`] or [`Self::failed`], or that it was abandoned when it is dropped before.
 #[must_use]
 #[derive(Debug)]
 pub struct Attempt {
     record: Record,
     began: Instant,
+    took: Option<Duration>,
     ended: bool,
 }
 
@@ -38,6 +39,7 @@ struct Record {
     reason: Option<Reason>,
     signer: Option<String>,
     fingerprint: Option<String>,
+    mode: Option<&'static str>,
     bytes: Option<u64>,
 }
 
@@ -55,7 +57,7 @@ impl Attempt {
             ..Record::default()
         };
         tracing::debug!(PULL_ID = record.pull_id, "pull of {} begins", record.reference);
-        Self { record, began: Instant::now(), ended: false }
+        Self { record, began: Instant::now(), took: None, ended: false }
     }
 
     /// What this attempt is called in the journal: `PULL_ID`.
@@ -105,6 +107,13 @@ impl Attempt {
         self.record.bytes = Some(bytes);
     }
 
+    /// The pull is answered in audit mode, and containerd shows the image. Its record waits for the
+    /// verdict; its time is over.
+    pub fn answered(&mut self) {
+        self.record.mode = Some("audit");
+        self.took = Some(self.began.elapsed());
+    }
+
     /// The image was accepted, and containerd shows it.
     pub fn accepted(self) {
         self.end(Outcome::Accepted);
@@ -121,6 +130,12 @@ impl Attempt {
         self.end(Outcome::Rejected(message));
     }
 
+    /// The image entered in audit mode, and would have been kept out otherwise.
+    pub fn would_reject(mut self, reason: Reason, message: &str) {
+        self.reason(reason);
+        self.end(Outcome::Audited(message));
+    }
+
     /// The pull failed for another reason.
     pub fn failed(mut self, reason: Reason, message: &str) {
         self.reason(reason);
@@ -133,7 +148,8 @@ impl Attempt {
     }
 
     fn microseconds(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
+        let took = self.took.unwrap_or_else(|| self.began.elapsed());
+        u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
     }
 }
 
@@ -150,6 +166,7 @@ impl Drop for Attempt {
 enum Outcome<'a> {
     Abandoned,
     Accepted,
+    Audited(&'a str),
     Failed(&'a str),
     Rejected(&'a str),
 }
@@ -167,6 +184,7 @@ macro_rules! record {
             REASON = $record.reason.map(Reason::code),
             SIGNER = $record.signer,
             KEY_FPR = $record.fingerprint,
+            MODE = $record.mode,
             NAMESPACE = some($record.namespace.as_str()),
             POD = some($record.pod.as_str()),
             SERVICE_ACCOUNT = some($record.service_account.as_str()),
@@ -186,6 +204,9 @@ impl Record {
                 record!(INFO, ABANDONED, self, duration, "abandoned {image}: the client went away");
             }
             Outcome::Accepted => record!(INFO, ACCEPTED, self, duration, "accepted {image}"),
+            Outcome::Audited(why) => {
+                record!(WARN, AUDITED, self, duration, "would reject {image}: {}", printable(why));
+            }
             Outcome::Failed(why) => {
                 record!(ERROR, FAILED, self, duration, "failed {image}: {}", printable(why));
             }
@@ -215,7 +236,7 @@ mod tests {
     #[test]
     fn each_outcome_is_one_record() {
         type End = fn(Attempt);
-        let rows: [(End, &str, &str); 4] = [
+        let rows: [(End, &str, &str); 5] = [
             (Attempt::accepted, message_id::ACCEPTED, " INFO accepted registry.example/app:1 "),
             (
                 |attempt| {
@@ -223,6 +244,14 @@ mod tests {
                 },
                 message_id::REJECTED,
                 " WARN rejected registry.example/app:1: none\\nby the key ",
+            ),
+            (
+                |mut attempt| {
+                    attempt.answered();
+                    attempt.would_reject(Reason::NoVerdict, "no word");
+                },
+                message_id::AUDITED,
+                " WARN would reject registry.example/app:1: no word ",
             ),
             (
                 |attempt| attempt.failed(Reason::ImageNotFound, "no such tag"),

@@ -13,6 +13,7 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("IMAGE_REF", "the reference of the image, in its full form once it is parsed"),
     ("KEY_FPR", "the fingerprint of each key that signed, separated by comma and space"),
     ("MESSAGE_ID", "the kind of record, 128 bits in hexadecimal digits"),
+    ("MODE", "audit, if the image entered whatever the policy says"),
     ("NAMESPACE", "the namespace of the pod, if the request names one"),
     ("POD", "the name of the pod, if the request names one"),
     ("POLICY_FILE", "the policy.json that decided"),

@@ -7,6 +7,8 @@ pub enum Outcome {
     Abandoned,
     /// The image was accepted and handed to containerd.
     Accepted,
+    /// The image entered in audit mode, and would have been kept out otherwise.
+    Audited,
     /// It failed for another reason than the policy.
     Failed,
     /// The call was refused before it became a pull.
@@ -17,8 +19,14 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 5] =
-        [Self::Abandoned, Self::Accepted, Self::Failed, Self::Refused, Self::Rejected];
+    pub const ALL: [Self; 6] = [
+        Self::Abandoned,
+        Self::Accepted,
+        Self::Audited,
+        Self::Failed,
+        Self::Refused,
+        Self::Rejected,
+    ];
 
     /// The outcome in one word, for metrics and programs.
     #[must_use]
@@ -26,6 +34,7 @@ impl Outcome {
         match self {
             Self::Abandoned => "abandoned",
             Self::Accepted => "accepted",
+            Self::Audited => "audited",
             Self::Failed => "failed",
             Self::Refused => "refused",
             Self::Rejected => "rejected",
@@ -49,6 +58,8 @@ pub mod message_id {
         ABANDONED = "adf5309b7e1e4d5c8a53323234f4df5a";
         /// An image was accepted and handed to containerd.
         ACCEPTED = "ff786701c29646bc90ee23a17151529e";
+        /// An image entered in audit mode that would have been kept out otherwise.
+        AUDITED = "0ced0eeb99804b1eacd2fcc8ed2e36e6";
         /// A configuration that is not valid was not taken over.
         CONFIG_KEPT = "e0e3d434380645ddba11b04ac44f3cf4";
         /// The configuration was read again.

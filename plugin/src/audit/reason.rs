@@ -160,6 +160,9 @@ reasons! {
         NamespaceInvalid = "NAMESPACE_INVALID", Failed:
             "the pod of the request is in no namespace that could exist",
             "see which client talks to the socket: kubelet does not send such calls";
+        NoVerdict = "NO_VERDICT", Audited:
+            "an image entered in audit mode, and no verdict about it was reached in time",
+            "see whether the signature store answers; with enforce mode the pull would have waited for it";
         PlatformMissing = "PLATFORM_MISSING", Failed:
             "the index lists no image for this node's platform",
             "build the image for this platform, or choose another node";

@@ -4,14 +4,17 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pullgate_policy::decision::{self, Modes};
+use pullgate_policy::namespace::Namespace;
 use tracing::level_filters::LevelFilter;
 
 use crate::{ledger, trust};
-use raw::{Raw, RawLedger};
+use raw::{Applied, Raw, RawLedger, RawMode};
 
 /// Where the configuration lies unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/pullgate/config.toml";
@@ -25,6 +28,8 @@ pub struct Config {
     pub containerd: Containerd,
     /// The policy.
     pub policy: Policy,
+    /// Whether it is enforced.
+    pub mode: Mode,
     /// Registries.
     pub registry: Registry,
     /// What is remembered of decisions.
@@ -55,6 +60,15 @@ pub struct Policy {
     pub extensions: bool,
     /// Whether a broken file leaves the last good one in force.
     pub keep_last_good: bool,
+}
+
+/// What becomes of a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mode {
+    /// The mode of every image.
+    pub modes: Modes,
+    /// How long a verdict may take that changes nothing.
+    pub audit_deadline: Duration,
 }
 
 /// How registries are reached.
@@ -202,10 +216,11 @@ impl Parser<'_> {
                 extensions: raw.policy.extensions,
                 keep_last_good: raw.policy.keep_last_good,
             },
+            mode: self.mode(raw.mode)?,
             registry: Registry {
                 config_path: self.roots(roots)?,
                 max_parallel_layers: self.layers(registry.max_parallel_layers.unwrap_or(3))?,
-                no_progress_timeout: self.timeout(timeout)?,
+                no_progress_timeout: self.timeout("registry.no_progress_timeout", timeout)?,
             },
             ledger: self.ledger(raw.ledger)?,
             log_level: self.level(raw.log.level.as_deref().unwrap_or("info"))?,
@@ -269,10 +284,35 @@ impl Parser<'_> {
         })
     }
 
-    fn timeout(&self, text: &str) -> Result<Duration, ConfigError> {
+    fn mode(&self, raw: RawMode) -> Result<Mode, ConfigError> {
+        let mut namespaces = BTreeMap::new();
+        for (name, applied) in raw.namespaces {
+            let namespace = Namespace::parse(&name);
+            let namespace = namespace
+                .ok()
+                .ok_or_else(|| self.wrong("mode.namespaces", &name, "a namespace's name"))?;
+            namespaces.insert(namespace, applied.into());
+        }
+        if raw.scopes.contains_key("") {
+            let expected = "a scope of policy.json; for every image there is `mode.default`";
+            return Err(self.wrong("mode.scopes", "", expected));
+        }
+        let scopes = raw.scopes.into_iter().map(|(scope, applied)| (scope, applied.into()));
+        let deadline = raw.audit_deadline.as_deref().unwrap_or("1m");
+        Ok(Mode {
+            modes: Modes {
+                default: raw.default.unwrap_or(Applied::Enforce).into(),
+                scopes: scopes.collect(),
+                namespaces,
+            },
+            audit_deadline: self.timeout("mode.audit_deadline", deadline)?,
+        })
+    }
+
+    fn timeout(&self, key: &'static str, text: &str) -> Result<Duration, ConfigError> {
         duration(text, MAX_DURATION).ok_or_else(|| {
             let expected = "a number from 1 on and its unit, `s`, `m` or `h`, for example `5m`";
-            self.wrong("registry.no_progress_timeout", text, expected)
+            self.wrong(key, text, expected)
         })
     }
 
@@ -292,6 +332,15 @@ impl Parser<'_> {
 
     fn wrong(&self, key: &'static str, found: &str, expected: &'static str) -> ConfigError {
         ConfigError::Value { file: self.file.to_owned(), key, found: found.to_owned(), expected }
+    }
+}
+
+impl From<Applied> for decision::Mode {
+    fn from(applied: Applied) -> Self {
+        match applied {
+            Applied::Audit => Self::Audit,
+            Applied::Enforce => Self::Enforce,
+        }
     }
 }
 

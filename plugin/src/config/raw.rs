@@ -1,5 +1,6 @@
 //! The text of `config.toml`, as it stands there.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -10,6 +11,7 @@ pub(super) struct Raw {
     pub(super) cri: RawCri,
     pub(super) containerd: RawContainerd,
     pub(super) policy: RawPolicy,
+    pub(super) mode: RawMode,
     pub(super) registry: RawRegistry,
     pub(super) ledger: RawLedger,
     pub(super) log: RawLog,
@@ -36,6 +38,22 @@ pub(super) struct RawPolicy {
     pub(super) registries_d: Option<PathBuf>,
     pub(super) extensions: bool,
     pub(super) keep_last_good: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawMode {
+    pub(super) default: Option<Applied>,
+    pub(super) scopes: BTreeMap<String, Applied>,
+    pub(super) namespaces: BTreeMap<String, Applied>,
+    pub(super) audit_deadline: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Applied {
+    Audit,
+    Enforce,
 }
 
 #[derive(Debug, Default, Deserialize)]

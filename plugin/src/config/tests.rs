@@ -1,5 +1,8 @@
 use std::path::Path;
 
+use pullgate_policy::decision::{Mode, Modes};
+use pullgate_policy::namespace::Namespace;
+
 use super::Config;
 
 #[test]
@@ -10,6 +13,8 @@ fn nothing_said_gives_the_defaults() {
     assert_eq!(config.registry.config_path.len(), 2);
     assert_eq!(config.registry.max_parallel_layers.get(), 3);
     assert_eq!(config.registry.no_progress_timeout.as_secs(), 300);
+    assert_eq!(config.mode.modes, Modes::enforce());
+    assert_eq!(config.mode.audit_deadline.as_secs(), 60);
     assert_eq!(config.policy.namespaces, Path::new("/etc/pullgate/policies"));
     assert_eq!((config.policy.path, config.policy.keep_last_good), (None, false));
 }
@@ -31,6 +36,8 @@ fn the_shipped_file_says_the_defaults() {
     assert_eq!(config.registry, defaults.registry);
     assert_eq!(config.policy.namespaces, defaults.policy.namespaces);
     assert_eq!(config.ledger, defaults.ledger);
+    assert_eq!(config.mode.modes.default, defaults.mode.modes.default);
+    assert_eq!(config.mode.audit_deadline, defaults.mode.audit_deadline);
     assert_eq!(config.log_level, defaults.log_level);
     assert!(config.containerd.sandbox_image.is_some(), "every key stands in the shipped file");
     assert!(config.policy.path.is_some() && config.policy.registries_d.is_some());
@@ -43,13 +50,25 @@ fn a_socket_may_be_written_as_kubelet_writes_it() {
 }
 
 #[test]
+fn modes_are_said_by_scope_and_namespace() {
+    let text = "[mode.scopes]\n'a.example/b' = 'audit'\n[mode.namespaces]\ndev = 'audit'\n";
+    let config = Config::parse(Path::new("c"), text).unwrap();
+    let expected = Modes {
+        scopes: [("a.example/b".to_owned(), Mode::Audit)].into(),
+        namespaces: [(Namespace::parse("dev").unwrap(), Mode::Audit)].into(),
+        ..Modes::enforce()
+    };
+    assert_eq!(config.mode.modes, expected);
+}
+
+#[test]
 fn errors_name_file_key_and_expectation() {
     let rows = [
         ("[cri]\nsockt = 'a'", "c: `cri.sockt`: unknown field `sockt`, expected `socket`"),
         (
             "[crii]",
             "c: `crii`: unknown field `crii`, expected one of `cri`, `containerd`, `policy`, \
-             `registry`, `ledger`, `log`",
+             `mode`, `registry`, `ledger`, `log`",
         ),
         ("[cri]\nsocket = 3", "c: `cri.socket`: invalid type: integer `3`, expected a string"),
         (
@@ -73,6 +92,24 @@ fn errors_name_file_key_and_expectation() {
         (
             "[policy]\nkeep_last_good = 'yes'",
             "c: `policy.keep_last_good`: invalid type: string \"yes\", expected a boolean",
+        ),
+        (
+            "[mode]\ndefault = 'warn'",
+            "c: `mode.default`: unknown variant `warn`, expected `audit` or `enforce`",
+        ),
+        (
+            "[mode]\nscopes = {'' = 'audit'}",
+            "c: `mode.scopes`: found ``, expected a scope of policy.json; for every image there is \
+             `mode.default`",
+        ),
+        (
+            "[mode]\nnamespaces = {'Dev' = 'audit'}",
+            "c: `mode.namespaces`: found `Dev`, expected a namespace's name",
+        ),
+        (
+            "[mode]\naudit_deadline = '1d'",
+            "c: `mode.audit_deadline`: found `1d`, expected a number from 1 on and its unit, `s`, `m` \
+             or `h`, for example `5m`",
         ),
         (
             "[registry]\nconfig_path = '/a:'",

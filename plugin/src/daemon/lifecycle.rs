@@ -43,6 +43,8 @@ pub(super) async fn run(
     let mut daemon = Daemon { path, config, level, gates };
     daemon.work(&mut signals, &policy).await;
     stop(&server, &mut signals.stop).await;
+    let audits = daemon.gates.borrow().audits.clone();
+    audits.drain().await;
     // What cancelled pulls left in containerd is given back before the runtime ends.
     let containerd = daemon.gates.borrow().containerd.clone();
     if tokio::time::timeout(CLEAN_UP, containerd.drain()).await.is_err() {

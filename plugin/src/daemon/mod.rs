@@ -26,8 +26,8 @@ use crate::trust::Trust;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Builds the gate that `config` describes. Nothing is connected to yet. What outlives a change of
-/// the configuration is taken over from the `previous` gate: the connection to containerd, and the
-/// last good policy unless another one is configured.
+/// the configuration is taken over from the `previous` gate: the connection to containerd, the verdicts
+/// that are still sought, and the last good policy unless another one is configured.
 ///
 /// # Errors
 /// [`AssemblyError`] if a part cannot be made.
@@ -38,6 +38,9 @@ pub(crate) fn assemble(config: &Config, previous: Option<&Gate>) -> Result<Gate,
     let known = previous.map(|gate| &gate.trust).filter(|known| *known.settings() == trust);
     Ok(Gate {
         trust: known.cloned().unwrap_or_else(|| Arc::new(Trust::new(trust))),
+        modes: config.mode.modes.clone(),
+        audit_deadline: config.mode.audit_deadline,
+        audits: previous.map(|gate| gate.audits.clone()).unwrap_or_default(),
         registry: Registry::new(Settings {
             config_path: config.registry.config_path.clone(),
             no_progress,

@@ -45,6 +45,12 @@ pub enum PullError {
     /// The request's pod is in no possible namespace.
     #[error("invalid pod")]
     Namespace(#[from] NamespaceError),
+    /// A verdict that changes nothing was not reached.
+    #[error("there is no verdict: {why}")]
+    NoVerdict {
+        /// Why not.
+        why: &'static str,
+    },
     /// An index without an image for this node.
     #[error("{image}: no image for {platform} in the index: not found")]
     NoPlatform {
@@ -89,6 +95,7 @@ impl PullError {
             Self::Handoff(HandoffError::DiffId { .. }) => Class::Malformed,
             Self::Handoff(_) => Class::Runtime,
             Self::NoPlatform { .. } => Class::NotFound,
+            Self::NoVerdict { .. } => Class::Unavailable,
             Self::Registry(error) if error.unavailable() => Class::Unavailable,
             Self::Registry(error) if error.not_found() => Class::NotFound,
             Self::Registry(error) if error.denied() => Class::Denied,
@@ -115,6 +122,7 @@ impl PullError {
             Self::Manifest { .. } => Reason::ManifestInvalid,
             Self::Namespace(_) => Reason::NamespaceInvalid,
             Self::NoPlatform { .. } => Reason::PlatformMissing,
+            Self::NoVerdict { .. } => Reason::NoVerdict,
             Self::Reference(_) => Reason::ReferenceInvalid,
             Self::Registry(_) => match self.class() {
                 Class::Unavailable => Reason::RegistryUnavailable,

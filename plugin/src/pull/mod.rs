@@ -1,19 +1,21 @@
 //! The pull: resolve, collect, decide, ingest, publish, record.
 
+mod audit;
 mod error;
 mod findings;
 mod image;
 mod transfer;
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use pullgate_policy::decision::{Basis, Code, Decision, Listing, Subject};
+use pullgate_policy::decision::{Basis, Code, Decision, Listing, Modes, Subject};
 use pullgate_policy::namespace::{Namespace, NamespaceError};
 use pullgate_policy::platform::Platform;
 use pullgate_policy::reference::PullReference;
 use pullgate_policy::{Admission, Rejection, decide};
 
+pub use audit::Audits;
 pub use error::{Class, PullError};
 pub use findings::{Checked, Findings, Resolution};
 
@@ -22,6 +24,7 @@ use crate::containerd::Containerd;
 use crate::evidence::{Collector, Evidence};
 use crate::registry::{AuthConfig, Credentials, Registry, Repository};
 use crate::trust::{Snapshot, Trust};
+use audit::PendingVerdict;
 use image::{Image, Part};
 use transfer::Transfer;
 
@@ -75,6 +78,12 @@ pub struct ImageId(pub String);
 pub struct Gate {
     /// Policy, registries.d and keys.
     pub trust: Arc<Trust>,
+    /// Where refusals count.
+    pub modes: Modes,
+    /// How long a verdict may take that does not count.
+    pub audit_deadline: Duration,
+    /// Those that are still sought.
+    pub audits: Audits,
     /// The registry client.
     pub registry: Registry,
     /// The reader of signature stores.
@@ -94,23 +103,32 @@ impl Gate {
     ///
     /// # Errors
     /// [`PullError`] names the stage that failed.
-    pub async fn pull(&self, request: PullRequest) -> Result<ImageId, PullError> {
+    pub async fn pull(self: &Arc<Self>, request: PullRequest) -> Result<ImageId, PullError> {
         let mut attempt = Attempt::begin(&request);
-        let outcome = self.stages(request, &mut attempt).await;
-        match &outcome {
-            Ok(_) => attempt.accepted(),
-            Err(error) => match error.class() {
-                Class::Rejected => attempt.rejected(error.reason(), &chain(error)),
-                Class::BadRequest
-                | Class::Denied
-                | Class::Internal
-                | Class::Malformed
-                | Class::NotFound
-                | Class::Runtime
-                | Class::Unavailable => attempt.failed(error.reason(), &chain(error)),
-            },
+        match self.stages(request, &mut attempt).await {
+            Ok(Handed { id, verdict: None }) => {
+                attempt.accepted();
+                Ok(id)
+            }
+            Ok(Handed { id, verdict: Some(pending) }) => {
+                attempt.answered();
+                self.audits.record(pending, attempt);
+                Ok(id)
+            }
+            Err(error) => {
+                match error.class() {
+                    Class::Rejected => attempt.rejected(error.reason(), &chain(&error)),
+                    Class::BadRequest
+                    | Class::Denied
+                    | Class::Internal
+                    | Class::Malformed
+                    | Class::NotFound
+                    | Class::Runtime
+                    | Class::Unavailable => attempt.failed(error.reason(), &chain(&error)),
+                }
+                Err(error)
+            }
         }
-        outcome
     }
 
     /// Decides about one image as a pull would, from what is on the network now. Nothing is handed to
@@ -118,7 +136,10 @@ impl Gate {
     pub async fn check(&self, request: PullRequest) -> Checked {
         let mut attempt = Attempt::begin(&request);
         let mut findings = Findings::default();
-        let judged = self.judge(request, &mut attempt, &mut findings).await;
+        let judged = match Asked::of(&request, &mut attempt) {
+            Ok(asked) => self.judge(asked, request.auth, &mut attempt, &mut findings).await,
+            Err(error) => Err(error),
+        };
         attempt.unrecorded();
         Checked { findings, verdict: judged.map(|judged| judged.admission.basis().clone()) }
     }
@@ -136,16 +157,38 @@ impl Gate {
     /// The trust path. Each stage takes what the one before returned; nothing is fetched for an image
     /// that was not admitted but its manifest, and containerd sees nothing of it.
     async fn stages(
-        &self,
+        self: &Arc<Self>,
         request: PullRequest,
         attempt: &mut Attempt,
-    ) -> Result<ImageId, PullError> {
-        let Judged { repository, image, admission } =
-            self.judge(request, attempt, &mut Findings::default()).await?;
+    ) -> Result<Handed, PullError> {
+        let asked = Asked::of(&request, attempt)?;
+        let Some(auditing) = self.modes.auditing(&asked.reference, asked.namespace.as_ref()) else {
+            let judged = self.judge(asked, request.auth, attempt, &mut Findings::default()).await?;
+            let Judged { repository, image, admission } = judged;
+            let id = self.hand_over(&repository, &image, &admission, attempt).await?;
+            return Ok(Handed { id, verdict: None });
+        };
+        let (repository, image) = self.resolve(&asked.reference, request.auth).await?;
+        attempt.digest(&image.manifest.descriptor.digest.to_string());
+        let image = Arc::new(image);
+        let search = Arc::clone(self).audit(asked, Arc::clone(&image));
+        let pending = PendingVerdict::seek(search, self.audit_deadline);
+        let admission = auditing.admit(&image.manifest.proof);
+        let id = self.hand_over(&repository, &image, &admission, attempt).await?;
+        Ok(Handed { id, verdict: Some(pending) })
+    }
 
+    /// Ingests and publishes an admitted image.
+    async fn hand_over(
+        &self,
+        repository: &Repository,
+        image: &Image,
+        admission: &Admission,
+        attempt: &mut Attempt,
+    ) -> Result<ImageId, PullError> {
         let pinned = self.sandbox_image.as_ref() == Some(admission.reference());
-        let transfer = Transfer::begin(&self.containerd, &repository, self.parallel_layers).await?;
-        let outcome = transfer.hand_over(&admission, &image, pinned).await;
+        let transfer = Transfer::begin(&self.containerd, repository, self.parallel_layers).await?;
+        let outcome = transfer.hand_over(admission, image, pinned).await;
         attempt.bytes(transfer.bytes());
         transfer.end().await;
         outcome
@@ -154,34 +197,59 @@ impl Gate {
     /// The stages up to the policy's word.
     async fn judge(
         &self,
-        request: PullRequest,
+        asked: Asked,
+        auth: AuthConfig,
         attempt: &mut Attempt,
         findings: &mut Findings,
     ) -> Result<Judged, PullError> {
-        let reference = PullReference::parse(&request.image)?;
-        attempt.reference(&reference.to_string());
-        findings.reference = Some(reference.clone());
-        let namespace = request.pod.namespace()?;
-        let trust = self.trust.snapshot(namespace.as_ref())?;
-        attempt.policy_file(&trust.policy_path().display().to_string());
+        findings.reference = Some(asked.reference.clone());
+        let trust = self.trust.snapshot(asked.namespace.as_ref())?;
         findings.trust = Some(Arc::clone(&trust));
+        note(findings, attempt);
 
-        let (repository, image) = self.resolve(&reference, request.auth).await?;
+        let (repository, image) = self.resolve(&asked.reference, auth).await?;
         attempt.digest(&image.manifest.descriptor.digest.to_string());
         findings.image = Some(Resolution::of(&image));
 
-        let evidence = self.collect(&trust, &reference, &image, &image.manifest).await?;
+        let verdict = self.verdict(&trust, &asked.reference, &image, findings).await;
+        note(findings, attempt);
+        let admission = verdict?;
+        note_basis(admission.basis(), attempt);
+        Ok(Judged { repository, image, admission })
+    }
+
+    /// The verdict about an image that enters whatever it is.
+    async fn audit(self: Arc<Self>, asked: Asked, image: Arc<Image>) -> Checked {
+        let mut findings = Findings::default();
+        let verdict = match self.trust.snapshot(asked.namespace.as_ref()) {
+            Ok(trust) => {
+                findings.trust = Some(Arc::clone(&trust));
+                self.verdict(&trust, &asked.reference, &image, &mut findings).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        Checked { findings, verdict: verdict.map(|admission| admission.basis().clone()) }
+    }
+
+    /// Collects what the policy asks for, and asks it.
+    async fn verdict(
+        &self,
+        trust: &Snapshot,
+        reference: &PullReference,
+        image: &Image,
+        findings: &mut Findings,
+    ) -> Result<Admission, PullError> {
+        let evidence = self.collect(trust, reference, image, &image.manifest).await?;
         findings.searched.clone_from(&evidence.searched);
-        let listing = self.listing(&trust, &reference, &image).await?;
+        let listing = self.listing(trust, reference, image).await?;
         let listing = listing.as_ref().and_then(|(index, evidence)| {
             Listing::new(&index.proof, &index.body, &image.manifest.proof, &evidence.signatures)
         });
-        let decision = decide_on(&trust, &reference, &image.manifest, &evidence, listing);
-        note(&decision, attempt);
+        let decision = decide_on(trust, reference, &image.manifest, &evidence, listing);
         findings.trace = Some(decision.trace);
         match decision.verdict {
-            Ok(admission) => Ok(Judged { repository, image, admission }),
-            Err(rejection) => Err(self.explain(&trust, &reference, &image, rejection).await.into()),
+            Ok(admission) => Ok(admission),
+            Err(rejection) => Err(self.explain(trust, reference, image, rejection).await.into()),
         }
     }
 
@@ -249,11 +317,32 @@ impl Gate {
     }
 }
 
+/// What a request asks for, parsed.
+struct Asked {
+    reference: PullReference,
+    namespace: Option<Namespace>,
+}
+
+impl Asked {
+    fn of(request: &PullRequest, attempt: &mut Attempt) -> Result<Self, PullError> {
+        let reference = PullReference::parse(&request.image)?;
+        attempt.reference(&reference.to_string());
+        Ok(Self { reference, namespace: request.pod.namespace()? })
+    }
+}
+
 /// An image that the policy accepts, and where it is.
 struct Judged {
     repository: Repository,
     image: Image,
     admission: Admission,
+}
+
+/// An image that containerd shows.
+struct Handed {
+    id: ImageId,
+    /// The verdict that did not count, in audit mode.
+    verdict: Option<PendingVerdict>,
 }
 
 /// Asks the policy.
@@ -276,12 +365,22 @@ fn decide_on(
     decide(applicable, subject, &material, SystemTime::now())
 }
 
-/// Notes what the policy says for the record.
-fn note(decision: &Decision, attempt: &mut Attempt) {
-    attempt.scope(&decision.trace.scope);
-    tracing::debug!(PULL_ID = attempt.id(), trace = ?decision.trace, "decided");
-    let Ok(admission) = &decision.verdict else { return };
-    match admission.basis() {
+/// Notes for the record which policy decides, and where in it.
+fn note(findings: &Findings, attempt: &mut Attempt) {
+    if let Some(trust) = &findings.trust {
+        attempt.policy_file(&trust.policy_path().display().to_string());
+    }
+    if let Some(trace) = &findings.trace {
+        attempt.scope(&trace.scope);
+        tracing::debug!(PULL_ID = attempt.id(), ?trace, "decided");
+    }
+}
+
+/// Notes for the record what an acceptance rests on.
+fn note_basis(basis: &Basis, attempt: &mut Attempt) {
+    match basis {
+        // The record is that of the verdict, which is still to come.
+        Basis::Audited => {}
         Basis::Signed(signers) => {
             attempt.reason(Reason::Signed);
             let signers: Vec<Signer> = signers

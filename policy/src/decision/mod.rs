@@ -1,7 +1,9 @@
-//! The verdict. [`decide`] is pure, total and the only maker of an [`Admission`].
+//! The verdict. [`decide`] is pure, total and, where the policy is enforced, the only maker of an
+//! [`Admission`].
 
 mod code;
 mod material;
+mod mode;
 mod signed_by;
 mod sigstore_signed;
 mod subject;
@@ -17,6 +19,7 @@ use crate::reference::PullReference;
 use crate::signature::Signer;
 
 pub use code::Code;
+pub use mode::{Auditing, Mode, Modes};
 pub use sigstore_signed::root;
 pub use subject::{Listing, Subject};
 pub use trace::{Examined, Outcome, Trace, Verdict};
@@ -101,7 +104,8 @@ pub struct Decision {
     pub verdict: Result<Admission, Rejection>,
 }
 
-/// Proof that the policy accepts this manifest for this reference. Made only by [`decide`].
+/// Proof that this manifest may enter the node for this reference. Made only by [`decide`] or, where the
+/// configuration says `audit`, by [`Auditing::admit`]; the basis tells which.
 ///
 /// ```compile_fail,E0451
 /// use pullgate_policy::decision::{Admission, Basis};
@@ -121,6 +125,8 @@ pub struct Admission {
 /// What an admission rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Basis {
+    /// The node's configuration: a verdict is sought, and changes nothing.
+    Audited,
     /// Signatures, and who made them.
     Signed(Vec<Signer>),
     /// `insecureAcceptAnything`: nobody vouches for the image.

@@ -8,9 +8,10 @@ use std::time::Duration;
 use pullgate::audit::chain;
 use pullgate::containerd::Containerd;
 use pullgate::evidence::Collector;
-use pullgate::pull::{Gate, Pod, PullRequest};
+use pullgate::pull::{Audits, Gate, Pod, PullRequest};
 use pullgate::registry::{AuthConfig, Registry, Settings};
 use pullgate::trust::{Settings as TrustSettings, Trust};
+use pullgate_policy::decision::Modes;
 use pullgate_policy::platform::Platform;
 use pullgate_tests::place;
 use pullgate_tests::process::with_usr;
@@ -56,6 +57,9 @@ async fn ours(case: &Case) -> Verdict {
             extensions: false,
             keep_last_good: false,
         })),
+        modes: Modes::enforce(),
+        audit_deadline: patience,
+        audits: Audits::default(),
         registry,
         collector: Collector::new(patience).expect("a client"),
         // Nothing is handed over.

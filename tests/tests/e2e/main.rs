@@ -1,6 +1,7 @@
 //! The product against real containerds and registries: what it leaves behind, and what it refuses.
 #![expect(clippy::expect_used, clippy::panic, reason = "a panic fails the test")]
 
+mod audit;
 mod broken;
 mod environment;
 mod identity;
