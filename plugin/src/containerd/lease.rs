@@ -73,7 +73,17 @@ impl Lease {
     /// [`HandoffError`] if containerd refuses; the lease then expires by itself.
     pub async fn release(mut self) -> Result<(), HandoffError> {
         self.held = false;
-        delete(&self.containerd, self.id.clone()).await
+        delete(&self.containerd, self.id.clone(), false).await
+    }
+
+    /// Gives the lease back, and returns when everything that nothing refers to has been collected, in
+    /// all namespaces.
+    ///
+    /// # Errors
+    /// [`HandoffError`] if containerd refuses.
+    pub async fn release_and_collect(mut self) -> Result<(), HandoffError> {
+        self.held = false;
+        delete(&self.containerd, self.id.clone(), true).await
     }
 
     pub(super) const fn containerd(&self) -> &Containerd {
@@ -102,16 +112,16 @@ impl Drop for Lease {
         }
         let (containerd, id) = (self.containerd.clone(), std::mem::take(&mut self.id));
         self.containerd.cleanups.spawn(async move {
-            if let Err(error) = delete(&containerd, id).await {
+            if let Err(error) = delete(&containerd, id, false).await {
                 tracing::debug!(%error, "a lease is left to expire");
             }
         });
     }
 }
 
-async fn delete(containerd: &Containerd, id: String) -> Result<(), HandoffError> {
+async fn delete(containerd: &Containerd, id: String, sync: bool) -> Result<(), HandoffError> {
     LeasesClient::new(containerd.channel.clone())
-        .delete(request(DeleteRequest { id, sync: false }))
+        .delete(request(DeleteRequest { id, sync }))
         .await
         .map_err(of("leases.Delete"))?;
     Ok(())

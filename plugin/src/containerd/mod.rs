@@ -7,6 +7,7 @@ pub mod image;
 pub mod lease;
 pub mod node;
 pub mod snapshot;
+pub mod store;
 
 mod error;
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio_util::task::TaskTracker;
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint, Uri};
 
 pub use error::HandoffError;
@@ -73,6 +74,13 @@ type CriImages = pullgate_proto::image_service_client::ImageServiceClient<Channe
 fn request<T>(message: T) -> tonic::Request<T> {
     let mut request = stream(message);
     request.set_timeout(METADATA_DEADLINE);
+    request
+}
+
+/// A request in the namespace `namespace`, with a deadline.
+fn request_in<T>(namespace: &MetadataValue<Ascii>, message: T) -> tonic::Request<T> {
+    let mut request = request(message);
+    request.metadata_mut().insert("containerd-namespace", namespace.clone());
     request
 }
 

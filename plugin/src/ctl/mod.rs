@@ -7,6 +7,7 @@ mod exit;
 mod explain;
 mod output;
 mod policy;
+mod scrub;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ enum Command {
     Explain(explain::Command),
     #[command(subcommand)]
     Policy(policy::Command),
+    Scrub(scrub::Scrub),
 }
 
 /// The table of commands, for manual pages and completions.
@@ -82,6 +84,7 @@ fn run(arguments: Arguments) -> Result<Exit, CtlError> {
         }
         Command::Explain(command) => command.run(output),
         Command::Policy(command) => command.run(&context()?),
+        Command::Scrub(scrub) => scrub.run(&context()?),
     }
 }
 
