@@ -1,10 +1,10 @@
 # pullgate. `make` lists the targets.
 SHELL := /bin/bash -euo pipefail
 .DELETE_ON_ERROR:
-.PHONY: help demo test conformance differential bench lint audit build release install-test-deps
+.PHONY: help demo test conformance differential bench lint audit build release deb rpm install-test-deps
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: install-test-deps build ## Sign, pull and refuse images through pullgated and a private containerd
 	cargo run --quiet --package pullgate-tests --bin demo
@@ -33,8 +33,15 @@ audit: ## Check the dependencies: advisories, licences, bans, sources
 build: ## Build everything unoptimised
 	cargo build --workspace
 
-release: ## Build the daemon optimised
+release: ## Build the programs optimised
 	cargo build --release --package pullgate
+
+deb rpm: release target/manual ## Make the package for Debian, or the RPM, in target/package
+	packaging/$@ target/release target/manual target/package
+
+.PHONY: target/manual
+target/manual:
+	cargo run --quiet --package pullgate-tests --bin manual packaging/config.toml $@
 
 install-test-deps: ## Install what the build and the tests need (Debian, as root)
 	tests/setup/install

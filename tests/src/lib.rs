@@ -22,6 +22,8 @@ pub mod dump;
 pub mod hosts;
 pub mod image;
 pub mod journal;
+pub mod node;
+pub mod package;
 pub mod place;
 pub mod process;
 pub mod pullgated;

@@ -16,7 +16,7 @@ use crate::cri::socket::{self, SocketError};
 /// The gate for container images between kubelet and containerd
 #[derive(Debug, Parser)]
 #[command(name = "pullgated", version)]
-struct Arguments {
+pub struct Arguments {
     /// Read this configuration instead of /etc/pullgate/config.toml
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,

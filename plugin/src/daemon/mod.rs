@@ -6,7 +6,7 @@ mod lifecycle;
 mod notify;
 mod startup;
 
-pub use command::main;
+pub use command::{Arguments, main};
 
 use std::path::Path;
 use std::sync::Arc;
