@@ -1,7 +1,7 @@
 # pullgate. `make` lists the targets.
 SHELL := /bin/bash -euo pipefail
 .DELETE_ON_ERROR:
-.PHONY: help demo test conformance differential bench lint audit build release deb rpm install-test-deps
+.PHONY: help demo test conformance differential fuzz bench lint audit build release deb rpm install-test-deps
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ conformance: build ## Run the corpus of PULLGATE_CONFORMANCE_DIR (default ../sha
 
 differential: install-test-deps build ## Compare PULLGATE_DIFF_CASES (default 2000) random cases with skopeo
 	cargo test --package pullgate-tests --test differential -- --nocapture
+
+fuzz: ## Feed each parser of foreign bytes for PULLGATE_FUZZ_SECONDS (default 600); takes a nightly compiler
+	tests/fuzz/run
 
 bench: install-test-deps release ## Measure pulls against containerd's own, and hashing against openssl
 	cargo run --quiet --release --package pullgate-tests --bin measure

@@ -19,6 +19,7 @@ pub mod containerd;
 pub mod cosign;
 pub mod cri;
 pub mod dump;
+pub mod fuzz;
 pub mod hosts;
 pub mod image;
 pub mod journal;

@@ -61,6 +61,15 @@ pub(super) fn load(roots: &[PathBuf], domain: &str) -> Result<Vec<Host>, HostsEr
     }
 }
 
+/// The addresses that the `text` of a hosts.toml at `path` gives for the registry `domain`, in the order
+/// in which they are tried.
+///
+/// # Errors
+/// [`HostsError`] names the key and the expected form.
+pub fn addresses(path: &Path, text: &str, domain: &str) -> Result<Vec<Url>, HostsError> {
+    Ok(parse(path, text, domain)?.into_iter().map(|host| host.root).collect())
+}
+
 /// `host_port_`, `host:port`, then `_default`, in the first root that has one.
 fn folder(roots: &[PathBuf], domain: &str) -> Result<Option<PathBuf>, HostsError> {
     let escaped = domain.rsplit_once(':').map(|(host, port)| format!("{host}_{port}_"));

@@ -24,7 +24,7 @@ use reqwest::{Client, Response};
 
 pub use credentials::{AuthConfig, Credentials, CredentialsError};
 pub use error::{Failure, Failures, RegistryError, TokenError};
-pub use hosts::HostsError;
+pub use hosts::{HostsError, addresses};
 
 use crate::transport::Tls;
 use endpoint::{Api, Ask, Endpoint};
