@@ -33,3 +33,22 @@ pub const CERTIFICATES: usize = 512;
 
 /// Most layers of a sigstore attachment. containers/image has no bound; cosign adds one a signature.
 pub const ATTACHED: usize = 256;
+
+/// Most manifests that refer to one image and are looked at. An image has a few.
+pub const REFERRERS: usize = 128;
+
+/// Most pages of a registry's list of them.
+pub const REFERRER_PAGES: usize = 8;
+
+/// Most bytes of all bundles of one image together; one is under 16 KiB.
+pub const BUNDLES_BYTES: usize = 16 << 20;
+
+/// Most log entries, timestamps or certificates in one bundle: the bound of sigstore-go
+/// (GHSA-cq38-jh5f-37mq).
+pub const BUNDLE_PARTS: usize = 32;
+
+/// Most subjects of one statement: the bound of sigstore-go.
+pub const SUBJECTS: usize = 1024;
+
+/// Longest proof that a log has an entry: a tree of 2^64 leaves.
+pub const PROOF_HASHES: usize = 64;

@@ -77,6 +77,9 @@ reasons! {
         BaseLayerUnsupported:
             "the policy requires signedBaseLayer, which no image satisfies",
             "use signedBy or sigstoreSigned for this scope";
+        BundleNotEnabled:
+            "the image has sigstore bundles (cosign 3) only, and the policy does not accept them",
+            "see digestBound in the manual, or sign with cosign sign --new-bundle-format=false";
         CertificateInvalid:
             "no authority of the policy vouches for the signer's certificate, or it had ended when it signed",
             "correct caPath or caRootsPath, or sign again with a current certificate";
@@ -128,6 +131,9 @@ reasons! {
         SignerMismatch:
             "the signer's certificate names another account, mail address or host",
             "correct subjectEmail, oidcIssuer or subjectHostname";
+        TimestampInvalid:
+            "no log or time-stamping authority of the trusted root says when the bundle was signed",
+            "correct trustedRootPath, or sign again with a timestamp";
     }
     own {
         Abandoned = "ABANDONED", Abandoned:

@@ -169,7 +169,7 @@ impl Store {
         let mut signatures = Vec::new();
         for stored in statement.query_map(key, |row| row.get::<_, Vec<u8>>(0))? {
             let stored = stored?;
-            let signature = UntrustedSignature::parse(&stored).map_err(|error| {
+            let signature = UntrustedSignature::restore(&stored).map_err(|error| {
                 LedgerError::Value { found: error.to_string(), expected: "a stored signature" }
             })?;
             signatures.push(signature);

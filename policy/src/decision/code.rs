@@ -9,6 +9,8 @@ use crate::signature::sigstore::{CertificateError, SigstoreError};
 pub enum Code {
     /// `signedBaseLayer` is never satisfied.
     BaseLayerUnsupported,
+    /// The only signatures are bundles, which the policy does not accept.
+    BundleNotEnabled,
     /// The signer's certificate is not vouched for, or malformed.
     CertificateInvalid,
     /// The signature is for another manifest.
@@ -43,12 +45,15 @@ pub enum Code {
     SignatureMissing,
     /// The signer's certificate names somebody else.
     SignerMismatch,
+    /// Nobody whom the policy believes says when the signature was made.
+    TimestampInvalid,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::BaseLayerUnsupported,
+        Self::BundleNotEnabled,
         Self::CertificateInvalid,
         Self::DigestMismatch,
         Self::IdentityMismatch,
@@ -66,6 +71,7 @@ impl Code {
         Self::SignatureInvalid,
         Self::SignatureMissing,
         Self::SignerMismatch,
+        Self::TimestampInvalid,
     ];
 
     /// The code as it stands in the journal.
@@ -73,6 +79,7 @@ impl Code {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BaseLayerUnsupported => "BASE_LAYER_UNSUPPORTED",
+            Self::BundleNotEnabled => "BUNDLE_NOT_ENABLED",
             Self::CertificateInvalid => "CERTIFICATE_INVALID",
             Self::DigestMismatch => "DIGEST_MISMATCH",
             Self::IdentityMismatch => "IDENTITY_MISMATCH",
@@ -90,6 +97,7 @@ impl Code {
             Self::SignatureInvalid => "SIGNATURE_INVALID",
             Self::SignatureMissing => "SIGNATURE_MISSING",
             Self::SignerMismatch => "SIGNER_MISMATCH",
+            Self::TimestampInvalid => "TIMESTAMP_INVALID",
         }
     }
 
@@ -97,8 +105,12 @@ impl Code {
     #[must_use]
     pub const fn of(fault: &SignatureFault) -> Self {
         match fault {
-            SignatureFault::Digest { .. } => Self::DigestMismatch,
-            SignatureFault::Identity { .. } => Self::IdentityMismatch,
+            SignatureFault::Digest { .. } | SignatureFault::OtherManifests { .. } => {
+                Self::DigestMismatch
+            }
+            SignatureFault::Identity { .. } | SignatureFault::Place { .. } => {
+                Self::IdentityMismatch
+            }
             SignatureFault::OpenPgp(error) => match error {
                 OpenPgpError::Armored
                 | OpenPgpError::BadSignature { .. }
@@ -115,13 +127,17 @@ impl Code {
             SignatureFault::Payload(_) => Self::PayloadInvalid,
             SignatureFault::Sigstore(error) => match error {
                 SigstoreError::Annotation { .. }
+                | SigstoreError::Bundle(_)
                 | SigstoreError::Encoding(_)
+                | SigstoreError::NoCertificate
                 | SigstoreError::Signature => Self::SignatureInvalid,
                 SigstoreError::Certificate(
                     CertificateError::Issuer { .. } | CertificateError::Subject { .. },
                 ) => Self::SignerMismatch,
                 SigstoreError::Certificate(_) => Self::CertificateInvalid,
                 SigstoreError::Log(_) => Self::LogEntryInvalid,
+                SigstoreError::Statement(_) => Self::PayloadInvalid,
+                SigstoreError::Timestamp(_) => Self::TimestampInvalid,
             },
         }
     }
@@ -137,9 +153,13 @@ impl Code {
             | Self::KeyUnusable
             | Self::SignatureExpired
             | Self::SignerMismatch => 3,
-            Self::CertificateInvalid | Self::LogEntryInvalid | Self::SignatureInvalid => 2,
+            Self::CertificateInvalid
+            | Self::LogEntryInvalid
+            | Self::SignatureInvalid
+            | Self::TimestampInvalid => 2,
             Self::KeyUnknown => 1,
             Self::BaseLayerUnsupported
+            | Self::BundleNotEnabled
             | Self::IndexOnlySigned
             | Self::KeyFileUnreadable
             | Self::KeyTypeUnsupported

@@ -30,7 +30,7 @@ pub(super) fn evaluate(
     let (covers, identity) = (requirement.covers, &requirement.identity);
     let examined = subject.examine(covers, identity, |claim, signature| match signature {
         UntrustedSignature::Simple(message) => Some(simple::verify(message, &keyring, claim, now)),
-        UntrustedSignature::Sigstore(_) => None,
+        UntrustedSignature::Bundle(_) | UntrustedSignature::Sigstore(_) => None,
     });
     Verdict::of(NAME, examined, subject)
 }

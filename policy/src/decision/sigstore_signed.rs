@@ -5,9 +5,12 @@ use std::time::SystemTime;
 
 use super::material::pieces;
 use super::{Code, Rejection, TrustMaterial, Verdict};
-use crate::document::{SigstoreSigned, Source, TrustRoot};
+use crate::document::{SigstoreSigned, Source, TrustRoot, TrustedSigner};
+use crate::identity::SignedIdentity;
 use crate::signature::UntrustedSignature;
-use crate::signature::sigstore::{self, Authorities, PublicKey, Root};
+use crate::signature::sigstore::{
+    self, Authorities, Log, PublicKey, Root, TrustedRoot, Window, Witnesses, bundle,
+};
 
 const NAME: &str = "sigstoreSigned";
 
@@ -22,7 +25,11 @@ pub(super) fn evaluate(
         Err(rejection) => return Verdict::rejected(NAME, rejection),
     };
     let (covers, identity) = (requirement.covers, &requirement.identity);
+    let accepts = requirement.accepts_bundles();
     let examined = subject.examine(covers, identity, |claim, signature| match signature {
+        UntrustedSignature::Bundle(bundle) => {
+            accepts.then(|| bundle::verify(bundle, &root, claim, now))
+        }
         UntrustedSignature::Sigstore(attachment)
             if attachment.media_type == sigstore::MEDIA_TYPE =>
         {
@@ -30,7 +37,27 @@ pub(super) fn evaluate(
         }
         UntrustedSignature::Sigstore(_) | UntrustedSignature::Simple(_) => None,
     });
+    let bundles = subject.count(covers, |it| matches!(it, UntrustedSignature::Bundle(_)));
+    if examined.is_empty() && bundles > 0 {
+        return Verdict::rejected(NAME, bundles_only(bundles, identity));
+    }
     Verdict::of(NAME, examined, subject)
+}
+
+/// The reason of an image that has no signature but bundles, which the requirement does not accept.
+fn bundles_only(found: usize, identity: &SignedIdentity) -> Rejection {
+    let mut text = format!(
+        "A signature was required, but the only ones are {found} sigstore bundle(s), as cosign 3 makes \
+         them: they name no image. Accept them for the image's own repository with \
+         \"digestBound\": \"ownRepository\" in pullgate's own policy or \
+         policy.digest_bound_signatures in config.toml, or sign with \
+         `cosign sign --new-bundle-format=false --use-signing-config=false`"
+    );
+    if !identity.is_of_repository() {
+        text +=
+            "; only the signedIdentity types matchRepository and exactRepository can accept them";
+    }
+    Rejection::new(Code::BundleNotEnabled, text)
 }
 
 /// Everything that the requirement trusts, ready to verify with.
@@ -41,16 +68,32 @@ pub fn root(root: &TrustRoot, material: &TrustMaterial) -> Result<Root, Rejectio
     Ok(match root {
         TrustRoot::Keys { keys: source, rekor: None } => Root::Keys(keys(source, material)?),
         TrustRoot::Keys { keys: source, rekor: Some(rekor) } => {
-            Root::LoggedKeys { keys: keys(source, material)?, log: log(rekor, material)? }
+            Root::LoggedKeys { keys: keys(source, material)?, witnesses: logs(rekor, material)? }
         }
         TrustRoot::Fulcio { fulcio, rekor } => Root::Fulcio {
-            authorities: authorities(&fulcio.ca, None, material)?,
+            authorities: vec![authorities(&fulcio.ca, None, material)?],
             subject: sigstore::Subject::Account {
-                issuer: fulcio.oidc_issuer.clone(),
-                account: fulcio.account.clone(),
+                issuer: fulcio.identity.oidc_issuer.clone(),
+                account: fulcio.identity.account.clone(),
             },
-            log: log(rekor, material)?,
+            witnesses: logs(rekor, material)?,
         },
+        TrustRoot::Trusted { root, signer } => {
+            let TrustedRoot { authorities, witnesses } = trusted(root, material)?;
+            match signer {
+                TrustedSigner::Fulcio(identity) => Root::Fulcio {
+                    authorities,
+                    subject: sigstore::Subject::Account {
+                        issuer: identity.oidc_issuer.clone(),
+                        account: identity.account.clone(),
+                    },
+                    witnesses,
+                },
+                TrustedSigner::Keys(source) => {
+                    Root::LoggedKeys { keys: keys(source, material)?, witnesses }
+                }
+            }
+        }
         TrustRoot::Pki(pki) => Root::Pki {
             authorities: authorities(&pki.roots, pki.intermediates.as_ref(), material)?,
             subject: sigstore::Subject::Named {
@@ -68,12 +111,25 @@ fn keys(source: &Source, material: &TrustMaterial) -> Result<Vec<PublicKey>, Rej
     keys.collect()
 }
 
-fn log(source: &Source, material: &TrustMaterial) -> Result<Vec<PublicKey>, Rejection> {
+fn logs(source: &Source, material: &TrustMaterial) -> Result<Witnesses, Rejection> {
     let keys = keys(source, material)?;
-    if keys.iter().all(PublicKey::is_ecdsa) {
-        return Ok(keys);
+    if !keys.iter().all(PublicKey::is_ecdsa) {
+        return Err(Rejection::new(Code::KeyUnusable, "a Rekor key that is not ECDSA".to_owned()));
     }
-    Err(Rejection::new(Code::KeyUnusable, "a Rekor key that is not ECDSA".to_owned()))
+    let logs = keys.into_iter().map(|key| Log::new(key, Window::ALWAYS)).collect();
+    Ok(Witnesses { logs, clocks: Vec::new() })
+}
+
+/// All trusted roots of a source together.
+fn trusted(source: &Source, material: &TrustMaterial) -> Result<TrustedRoot, Rejection> {
+    let mut all = TrustedRoot { authorities: Vec::new(), witnesses: Witnesses::default() };
+    for (name, content) in pieces(source, material)? {
+        let one = TrustedRoot::parse(content).map_err(|error| unusable(&name, &error))?;
+        all.authorities.extend(one.authorities);
+        all.witnesses.logs.extend(one.witnesses.logs);
+        all.witnesses.clocks.extend(one.witnesses.clocks);
+    }
+    Ok(all)
 }
 
 fn authorities(
@@ -95,5 +151,6 @@ fn authorities(
 }
 
 fn unusable(name: &str, error: &dyn std::error::Error) -> Rejection {
-    Rejection::new(Code::KeyUnusable, format!("{name}: {error}"))
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    Rejection::new(Code::KeyUnusable, format!("{name}: {error}{cause}"))
 }

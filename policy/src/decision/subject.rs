@@ -36,7 +36,32 @@ impl<'a> Subject<'a> {
             &'a UntrustedSignature,
         ) -> Option<Result<Signer, SignatureFault>>,
     ) -> Vec<Examined> {
-        let own = self.signatures.iter().map(|signature| (self.manifest.digest(), signature));
+        self.covered(covers)
+            .enumerate()
+            .filter_map(|(position, (manifest, signature))| {
+                let claim = Claim { manifest, identity, image: Some(self.reference) };
+                let finding = verify(&claim, signature)?;
+                Some(Examined { number: position + 1, finding })
+            })
+            .collect()
+    }
+
+    /// How many of the signatures that may count are of a kind.
+    pub(super) fn count(
+        &self,
+        covers: Covers,
+        is_of_kind: impl Fn(&UntrustedSignature) -> bool,
+    ) -> usize {
+        self.covered(covers).filter(|(_, signature)| is_of_kind(signature)).count()
+    }
+
+    /// The signatures that may count, each with the manifest that it has to be for.
+    fn covered(
+        &self,
+        covers: Covers,
+    ) -> impl Iterator<Item = (&'a Digest, &'a UntrustedSignature)> + use<'a> {
+        let manifest = self.manifest.digest();
+        let own = self.signatures.iter().map(move |signature| (manifest, signature));
         let listing = match covers {
             Covers::Platform => None,
             Covers::PlatformOrIndex => self.listing,
@@ -45,13 +70,6 @@ impl<'a> Subject<'a> {
             listing.signatures.iter().map(move |signature| (listing.index.digest(), signature))
         });
         own.chain(listed)
-            .enumerate()
-            .filter_map(|(position, (manifest, signature))| {
-                let claim = Claim { manifest, identity, image: Some(self.reference) };
-                let finding = verify(&claim, signature)?;
-                Some(Examined { number: position + 1, finding })
-            })
-            .collect()
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 use super::{Basis, Code, Decision, Outcome, Subject, TrustMaterial, decide};
 use crate::digest::{Digest, Verifier};
 use crate::document::{Dialect, Policy};
-use crate::reference::PullReference;
-use crate::signature::{UntrustedAttachment, UntrustedSignature};
+use crate::reference::{PullReference, Reference};
+use crate::signature::{FoundIn, UntrustedAttachment, UntrustedBundle, UntrustedSignature};
 
 fn decided(
     requirements: &str,
@@ -82,6 +82,59 @@ fn an_image_that_nobody_vouches_for_is_called_so() {
     assert_eq!(*admission.basis(), Basis::Unverified);
     assert_eq!(admission.reference().to_string(), "registry.example/app:1");
     assert_eq!(*admission.manifest(), Digest::sha256(b"manifest"));
+}
+
+/// What cosign 3.1 makes by default, found in `place`, against a requirement with these members.
+fn bundled(members: &str, place: &str) -> Decision {
+    let data = |name: &str| match name {
+        "bundle" => &include_bytes!(
+            "../../../tests/conformance/data/sigstore-bundles/cosign-3.1.sigstore.json"
+        )[..],
+        "key" => {
+            include_bytes!("../../../tests/conformance/data/sigstore-bundles/cosign-3.1.pub")
+        }
+        _ => {
+            include_bytes!(
+                "../../../tests/conformance/data/sigstore-bundles/cosign-3.1.manifest.json"
+            )
+        }
+    };
+    let requirement = format!(r#"{{"type":"sigstoreSigned","keyPath":"/k.gpg",{members}}}"#);
+    let policy = format!(r#"{{"default":[{requirement}]}}"#);
+    let policy = Policy::parse(policy.as_bytes(), Dialect::Extended).unwrap();
+    let reference = PullReference::parse("registry.example/app:1").unwrap();
+    let body = data("manifest");
+    let manifest = Verifier::verify(&Digest::sha256(body), body).unwrap();
+    let found_in = FoundIn::new(reference.reference(), &Reference::parse(place).unwrap());
+    let bundle = UntrustedBundle { text: data("bundle").to_vec(), found_in };
+    let subject = Subject {
+        reference: &reference,
+        manifest: &manifest,
+        signatures: &[UntrustedSignature::Bundle(bundle)],
+        searched: &[],
+        listing: None,
+    };
+    decide(policy.applicable(&reference), subject, &key(Ok(data("key"))), SystemTime::UNIX_EPOCH)
+}
+
+#[test]
+fn a_bundle_counts_only_where_the_policy_says_so() {
+    let (own, other) = ("registry.example/app", "mirror.example/cache/app");
+    let on = r#""digestBound":"ownRepository","signedIdentity":{"type":"matchRepository"}"#;
+    let off = r#""signedIdentity":{"type":"matchRepository"}"#;
+    let tagged = r#""signedIdentity":{"type":"matchExact"}"#;
+    let admission = bundled(on, own).verdict.unwrap();
+    assert!(matches!(admission.basis(), Basis::Signed(by) if by.len() == 1));
+    for (members, place, expected, words) in [
+        (off, own, Code::BundleNotEnabled, "digest_bound_signatures in config.toml"),
+        (off, own, Code::BundleNotEnabled, "1 sigstore bundle(s)"),
+        (tagged, own, Code::BundleNotEnabled, "only the signedIdentity types"),
+        (on, other, Code::IdentityMismatch, "was found in `mirror.example/cache/app`"),
+    ] {
+        let rejection = bundled(members, place).verdict.unwrap_err();
+        assert_eq!(rejection.code(), expected, "{members}: {rejection}");
+        assert!(rejection.message().contains(words), "{members}: {rejection}");
+    }
 }
 
 #[test]

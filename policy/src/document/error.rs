@@ -16,6 +16,14 @@ pub enum PolicyError {
         /// The other.
         second: &'static str,
     },
+    /// The identity types that look at a tag or a digest can accept no bundle.
+    #[error(
+        "{path}: `digestBound` needs the signedIdentity `matchRepository` or `exactRepository`"
+    )]
+    DigestBoundIdentity {
+        /// The requirement.
+        path: KeyPath,
+    },
     /// An empty text or list.
     #[error("{path}: is empty, expected {expected}")]
     Empty {
@@ -88,6 +96,7 @@ impl PolicyError {
         match self {
             Self::Json(error) => error.position(text),
             Self::Conflict { path, .. }
+            | Self::DigestBoundIdentity { path }
             | Self::Empty { path, .. }
             | Self::FulcioWithoutRekor { path }
             | Self::Identity { path, .. }

@@ -15,7 +15,10 @@ use std::path::Path;
 
 pub use error::PolicyError;
 pub use requirement::{Covers, KeyType, Requirement, Requirements, SignedBy};
-pub use sigstore::{Account, Fulcio, Pattern, Pki, SigstoreSigned, TrustRoot};
+pub use sigstore::{
+    Account, DigestBound, Fulcio, OidcIdentity, Pattern, Pki, SigstoreSigned, TrustRoot,
+    TrustedSigner,
+};
 pub use source::Source;
 
 use crate::reference::PullReference;
@@ -84,6 +87,17 @@ impl Policy {
             }
         }
         Ok(Self { default, transports })
+    }
+
+    /// The policy in which each `sigstoreSigned` that says nothing about bundles accepts those of the
+    /// image's own repository.
+    #[must_use]
+    pub fn accepting_digest_bound(mut self) -> Self {
+        let scoped = self.transports.values_mut().flat_map(BTreeMap::values_mut);
+        for placed in scoped.chain([&mut self.default]) {
+            placed.requirements.accept_digest_bound();
+        }
+        self
     }
 
     /// The requirements that decide about `reference`, and where they stand. The most specific scope

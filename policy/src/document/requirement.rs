@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Dialect;
 use super::error::PolicyError;
 use super::identity::{optional_identity, parse_identity};
-use super::sigstore::SigstoreSigned;
+use super::sigstore::{DigestBound, SigstoreSigned};
 use super::source::{Form, Source};
 use crate::identity::SignedIdentity;
 use crate::strict::{Node, Object};
@@ -57,6 +57,26 @@ impl Requirements {
             | Requirement::Reject
             | Requirement::SignedBaseLayer(_) => false,
         })
+    }
+
+    /// Whether the verdict may depend on bundles.
+    #[must_use]
+    pub fn may_accept_bundles(&self) -> bool {
+        self.iter().any(|requirement| match requirement {
+            Requirement::SigstoreSigned(signed) => signed.accepts_bundles(),
+            Requirement::InsecureAcceptAnything
+            | Requirement::Reject
+            | Requirement::SignedBaseLayer(_)
+            | Requirement::SignedBy(_) => false,
+        })
+    }
+
+    pub(super) fn accept_digest_bound(&mut self) {
+        for requirement in &mut self.0 {
+            if let Requirement::SigstoreSigned(signed) = requirement {
+                signed.digest_bound.get_or_insert(DigestBound::OwnRepository);
+            }
+        }
     }
 
     /// Every key and certificate file that the requirements name.

@@ -24,6 +24,9 @@ const REKOR: &[(&str, Form)] = &[
     ("rekorPublicKeyDatas", Form::Datas),
 ];
 
+const TRUSTED: &[(&str, Form)] =
+    &[("trustedRootPath", Form::Path), ("trustedRootData", Form::Data)];
+
 /// `sigstoreSigned`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigstoreSigned {
@@ -33,16 +36,50 @@ pub struct SigstoreSigned {
     pub identity: SignedIdentity,
     /// `signedManifest`.
     pub covers: Covers,
+    /// `digestBound`; none where it is not said.
+    pub digest_bound: Option<DigestBound>,
 }
 
 impl SigstoreSigned {
+    /// Whether a bundle, which names no image, can satisfy it.
+    #[must_use]
+    pub fn accepts_bundles(&self) -> bool {
+        self.digest_bound == Some(DigestBound::OwnRepository) && self.identity.is_of_repository()
+    }
+
     pub(super) fn parse(object: Object<'_>, dialect: Dialect) -> Result<Self, PolicyError> {
-        let object = object.only(dialect.members(MEMBERS, "signedManifest"))?;
+        let object = object.only(dialect.members(MEMBERS, "digestBound"))?;
+        let identity = optional_identity(&object)?;
+        let digest_bound = object.get("digestBound").map(DigestBound::parse).transpose()?;
+        if digest_bound == Some(DigestBound::OwnRepository) && !identity.is_of_repository() {
+            return Err(PolicyError::DigestBoundIdentity { path: object.path() });
+        }
         Ok(Self {
             root: TrustRoot::parse(&object, dialect)?,
-            identity: optional_identity(&object)?,
+            identity,
             covers: Covers::parse(&object)?,
+            digest_bound,
         })
+    }
+}
+
+/// `digestBound`, of pullgate's own files: what a signature counts that carries a digest and no name, as
+/// cosign 3 makes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DigestBound {
+    /// `refused`: nothing, as with containers/image.
+    Refused,
+    /// `ownRepository`: found in a repository, it speaks for the images of that repository.
+    OwnRepository,
+}
+
+impl DigestBound {
+    fn parse(node: Node<'_>) -> Result<Self, PolicyError> {
+        match node.string()? {
+            "refused" => Ok(Self::Refused),
+            "ownRepository" => Ok(Self::OwnRepository),
+            found => Err(PolicyError::unknown(node.path(), found, &["refused", "ownRepository"])),
+        }
     }
 }
 
@@ -59,7 +96,10 @@ const MEMBERS: &[&str] = &[
     "rekorPublicKeyData",
     "rekorPublicKeyDatas",
     "signedIdentity",
+    "digestBound",
     "signedManifest",
+    "trustedRootData",
+    "trustedRootPath",
 ];
 
 /// What a sigstore signature must lead back to.
@@ -81,6 +121,22 @@ pub enum TrustRoot {
     },
     /// A certificate of the admin's own PKI.
     Pki(Pki),
+    /// A signer, with everything else from a `trusted_root.json`; of pullgate's own files.
+    Trusted {
+        /// `trustedRootPath` or `trustedRootData`.
+        root: Source,
+        /// Who must have signed.
+        signer: TrustedSigner,
+    },
+}
+
+/// Who must have signed, where a trusted root names authorities and logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrustedSigner {
+    /// `fulcio`, without authorities of its own.
+    Fulcio(OidcIdentity),
+    /// Any of these keys.
+    Keys(Source),
 }
 
 impl TrustRoot {
@@ -88,6 +144,9 @@ impl TrustRoot {
         let keys = Source::optional(object, KEYS)?;
         let rekor = Source::optional(object, REKOR)?;
         let path = || object.path();
+        if let Some(root) = Source::optional(object, TRUSTED)? {
+            return Self::trusted(root, keys, rekor.is_some(), object);
+        }
         match (keys, object.get("fulcio"), object.get("pki")) {
             (Some(keys), None, None) => Ok(Self::Keys { keys, rekor }),
             (None, Some(node), None) => {
@@ -116,8 +175,43 @@ impl TrustRoot {
         }
     }
 
+    /// Everything but the signer comes from the trusted root.
+    fn trusted(
+        root: Source,
+        keys: Option<Source>,
+        rekor: bool,
+        object: &Object<'_>,
+    ) -> Result<Self, PolicyError> {
+        const FIRST: &str = "a trusted root";
+        let conflict = |second| PolicyError::Conflict { path: object.path(), first: FIRST, second };
+        if rekor {
+            return Err(conflict("a rekorPublicKey member"));
+        }
+        let signer = match (keys, object.get("fulcio"), object.get("pki")) {
+            (_, _, Some(_)) => return Err(conflict("pki")),
+            (Some(keys), None, None) => TrustedSigner::Keys(keys),
+            (None, Some(node), None) => {
+                let object = node.object()?.only(OidcIdentity::MEMBERS)?;
+                TrustedSigner::Fulcio(OidcIdentity::parse(&object)?)
+            }
+            (Some(_), Some(_), None) => {
+                let (path, first) = (object.path(), "a key");
+                return Err(PolicyError::Conflict { path, first, second: "fulcio" });
+            }
+            (None, None, None) => {
+                return Err(PolicyError::NoSource {
+                    path: object.path(),
+                    expected: vec!["keyPath", "keyPaths", "keyData", "keyDatas", "fulcio"],
+                });
+            }
+        };
+        Ok(Self::Trusted { root, signer })
+    }
+
     pub(super) fn sources(&self) -> Vec<&Source> {
         match self {
+            Self::Trusted { root, signer: TrustedSigner::Fulcio(_) } => vec![root],
+            Self::Trusted { root, signer: TrustedSigner::Keys(keys) } => vec![root, keys],
             Self::Fulcio { fulcio, rekor } => vec![&fulcio.ca, rekor],
             Self::Keys { keys, rekor } => [keys].into_iter().chain(rekor).collect(),
             Self::Pki(pki) => [&pki.roots].into_iter().chain(&pki.intermediates).collect(),
@@ -130,10 +224,8 @@ impl TrustRoot {
 pub struct Fulcio {
     /// `caPath` or `caData`.
     pub ca: Source,
-    /// `oidcIssuer`.
-    pub oidc_issuer: String,
-    /// Whom the provider must have vouched for.
-    pub account: Account,
+    /// Whom the certificate must name.
+    pub identity: OidcIdentity,
 }
 
 impl Fulcio {
@@ -142,10 +234,27 @@ impl Fulcio {
         const MEMBERS: &[&str] =
             &["caPath", "caData", "oidcIssuer", "subjectEmail", "subjectURI", "subjectURIPattern"];
         let object = node.object()?.only(dialect.members(MEMBERS, "subjectURI"))?;
+        Ok(Self { ca: Source::require(&object, CA)?, identity: OidcIdentity::parse(&object)? })
+    }
+}
+
+/// Whom a certificate of Fulcio must name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OidcIdentity {
+    /// `oidcIssuer`.
+    pub oidc_issuer: String,
+    /// Whom the provider must have vouched for.
+    pub account: Account,
+}
+
+impl OidcIdentity {
+    /// What `fulcio` has beside authorities.
+    const MEMBERS: &[&str] = &["oidcIssuer", "subjectEmail", "subjectURI", "subjectURIPattern"];
+
+    fn parse(object: &Object<'_>) -> Result<Self, PolicyError> {
         Ok(Self {
-            ca: Source::require(&object, CA)?,
             oidc_issuer: non_empty(object.require("oidcIssuer")?, "an issuer")?,
-            account: Account::parse(&object)?,
+            account: Account::parse(object)?,
         })
     }
 }

@@ -352,3 +352,65 @@ fn a_signed_index_counts_only_where_our_own_file_says_so() {
         }
     }
 }
+
+#[test]
+fn bundles_count_only_where_our_own_file_says_so() {
+    let repository = r#""signedIdentity":{"type":"matchRepository"}"#;
+    for (members, accepts) in [
+        (repository.to_owned(), Some(false)),
+        (format!(r#"{repository},"digestBound":"refused""#), Some(false)),
+        (format!(r#"{repository},"digestBound":"ownRepository""#), Some(true)),
+        (format!(r#"{repository},"digestBound":"anywhere""#), None),
+        (format!(r#"{repository},"digestBound":null"#), None),
+        (r#""digestBound":"ownRepository""#.to_owned(), None),
+        (
+            r#""digestBound":"ownRepository","signedIdentity":{"type":"matchExact"}"#.to_owned(),
+            None,
+        ),
+    ] {
+        let text = requiring(&format!(r#""type":"sigstoreSigned","keyPath":"/k",{members}"#));
+        let parsed = Policy::parse(text.as_bytes(), Dialect::Extended).ok();
+        let accepts_now = |policy: &Policy| policy.default_requirements().may_accept_bundles();
+        assert_eq!(parsed.as_ref().map(accepts_now), accepts, "{text}");
+        let ours = members.contains("digestBound");
+        assert_eq!(Policy::parse(text.as_bytes(), Dialect::Standard).is_err(), ours, "{text}");
+        // The switch is for requirements that do not say it themselves.
+        let switched = parsed.map(|policy| accepts_now(&policy.accepting_digest_bound()));
+        assert_eq!(switched, accepts.map(|accepts| accepts || !ours), "{text}");
+    }
+    let other = requiring(r#""type":"sigstoreSigned","keyPath":"/k""#);
+    let switched = parse(&other).accepting_digest_bound();
+    assert!(
+        !switched.default_requirements().may_accept_bundles(),
+        "the default identity has a tag"
+    );
+}
+
+#[test]
+fn a_trusted_root_stands_for_authorities_and_logs_in_our_own_files() {
+    let fulcio = r#""fulcio":{"oidcIssuer":"https://i.example","subjectEmail":"a@example.com"}"#;
+    for (members, accepted) in [
+        (fulcio, true),
+        (r#""keyPath":"/k""#, true),
+        (r#""keyDatas":["YQ=="]"#, true),
+        ("", false),
+        (r#""keyPath":"/k","rekorPublicKeyPath":"/r""#, false),
+        (r#""pki":{"caRootsPath":"/r","subjectEmail":"a@example.com"}"#, false),
+        (&format!(r#""keyPath":"/k",{fulcio}"#), false),
+        (&fulcio.replace('{', r#"{"caPath":"/ca","#), false),
+        (r#""fulcio":{"oidcIssuer":"https://i.example"}"#, false),
+        (r#""keyPath":"/k","trustedRootData":"YQ==""#, false),
+    ] {
+        let comma = if members.is_empty() { "" } else { "," };
+        let text = requiring(&format!(
+            r#""type":"sigstoreSigned","trustedRootPath":"/etc/pullgate/root.json"{comma}{members}"#
+        ));
+        let found = Policy::parse(text.as_bytes(), Dialect::Extended);
+        assert_eq!(found.is_ok(), accepted, "{members}: {found:?}");
+        Policy::parse(text.as_bytes(), Dialect::Standard).expect_err(members);
+        if let Ok(policy) = found {
+            let files = policy.files();
+            assert!(files.contains(Path::new("/etc/pullgate/root.json")), "{files:?}");
+        }
+    }
+}

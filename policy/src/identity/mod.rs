@@ -78,6 +78,36 @@ impl SignedIdentity {
         }
     }
 
+    /// Whether a signature that names a repository and no image in it can be accepted at all.
+    #[must_use]
+    pub const fn is_of_repository(&self) -> bool {
+        match self {
+            Self::ExactRepository(_) | Self::MatchRepository => true,
+            Self::ExactReference(_)
+            | Self::MatchExact
+            | Self::MatchRepoDigestOrExact
+            | Self::RemapIdentity(_) => false,
+        }
+    }
+
+    /// Does a signature that speaks for the whole repository `signed` speak for `image`?
+    pub(crate) fn matches_repository<R: AsRef<Reference>>(
+        &self,
+        image: Option<&R>,
+        signed: &Reference,
+    ) -> bool {
+        match self {
+            Self::ExactRepository(expected) => same_repository(expected, signed),
+            Self::MatchRepository => {
+                image.is_some_and(|image| same_repository(image.as_ref(), signed))
+            }
+            Self::ExactReference(_)
+            | Self::MatchExact
+            | Self::MatchRepoDigestOrExact
+            | Self::RemapIdentity(_) => false,
+        }
+    }
+
     /// What a signature of `image` must name, in words.
     #[must_use]
     pub fn describe(&self, image: Option<&Reference>) -> String {

@@ -4,7 +4,7 @@
 use std::time::SystemTime;
 
 use super::openpgp::{Keyring, KeyringError};
-use super::sigstore::{self, CertificateError, KeyError, PemError};
+use super::sigstore::{self, CertificateError, KeyError, PemError, TrustedRootError};
 
 /// A key or certificate that a policy may trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,9 @@ pub fn anchors(content: &[u8], now: SystemTime) -> Result<Vec<Anchor>, AnchorErr
         }
         Some("PGP PRIVATE KEY BLOCK") => Err(AnchorError::Private),
         Some(label) if label.ends_with("PRIVATE KEY") => Err(AnchorError::Private),
+        Some(_) | None if content.trim_ascii_start().starts_with(b"{") => {
+            Ok(sigstore::TrustedRoot::parse(content)?.describe(now)?)
+        }
         Some(_) | None => {
             let found = Keyring::parse([content])?.describe(now);
             if found.is_empty() { Err(AnchorError::Nothing) } else { Ok(found) }
@@ -73,6 +76,9 @@ pub enum AnchorError {
     /// PEM that cannot be read.
     #[error(transparent)]
     Pem(#[from] PemError),
+    /// A trusted root cannot be read.
+    #[error("not a usable trusted root")]
+    TrustedRoot(#[from] TrustedRootError),
     /// A secret, which does not belong on a node.
     #[error("a private key, which does not belong on a node: export the public one")]
     Private,
@@ -135,6 +141,20 @@ mod tests {
             assert_eq!(said.is_some(), fault.is_some(), "{found:?}");
             assert!(said.unwrap_or_default().contains(fault.unwrap_or_default()), "{found:?}");
         }
+    }
+
+    #[test]
+    fn a_trusted_root_is_described() {
+        let file =
+            include_bytes!("../../../tests/conformance/data/sigstore-bundles/trusted_root.json");
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let found = anchors(file, now).unwrap();
+        let kinds: Vec<_> = found.iter().map(|anchor| anchor.kind).collect();
+        let (certificate, key) = (Kind::Certificate, Kind::PublicKey);
+        assert_eq!(kinds, [certificate, certificate, key, key]);
+        assert!(found[0].expires.is_some_and(|end| end < now), "{found:?}");
+        assert!(found.iter().all(|anchor| anchor.fault.is_none()), "{found:?}");
+        assert!(matches!(anchors(b" {}", now), Err(AnchorError::TrustedRoot(_))));
     }
 
     #[test]

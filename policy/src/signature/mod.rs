@@ -9,18 +9,21 @@ pub mod simple;
 
 mod claim;
 
-pub use claim::{Claim, SignatureFault, Signer};
+pub use claim::{Claim, FoundIn, SignatureFault, Signer};
 
 use std::collections::BTreeMap;
 
 use ::base64::Engine as _;
 use ::base64::engine::general_purpose::STANDARD;
 
+use crate::reference::ReferenceError;
 use crate::strict::{JsonError, Object, excerpt, json};
 
 /// A stored signature as fetched. Nothing in it has been checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UntrustedSignature {
+    /// A sigstore bundle, which names no image.
+    Bundle(UntrustedBundle),
     /// `sigstore-json`, or a layer of a sigstore attachment.
     Sigstore(UntrustedAttachment),
     /// An OpenPGP message (simple signing).
@@ -37,6 +40,15 @@ pub struct UntrustedAttachment {
     pub payload: Vec<u8>,
     /// The signature and what belongs to it.
     pub annotations: BTreeMap<String, String>,
+}
+
+/// A sigstore bundle and where it was found. Nothing in it has been checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UntrustedBundle {
+    /// Its JSON.
+    pub text: Vec<u8>,
+    /// The repository for which it speaks, if for any.
+    pub found_in: FoundIn,
 }
 
 impl UntrustedSignature {
@@ -70,10 +82,28 @@ impl UntrustedSignature {
         }
     }
 
-    /// The signature in its container: what [`Self::parse`] reads.
+    /// Reads what [`Self::stored`] wrote: also a bundle, with the repository it was found in. Nobody else
+    /// may say that, so [`Self::parse`] does not read it.
+    ///
+    /// # Errors
+    /// [`ContainerError`] as [`Self::parse`].
+    pub fn restore(blob: &[u8]) -> Result<Self, ContainerError> {
+        let Some(rest) = blob.strip_prefix(BUNDLE) else { return Self::parse(blob) };
+        let end = rest.iter().position(|byte| *byte == b'\n').ok_or(ContainerError::NoFormat)?;
+        let (place, text) = rest.split_at(end);
+        let found_in = FoundIn::restore(&String::from_utf8_lossy(place))?;
+        let text = text.strip_prefix(b"\n").unwrap_or(text).to_vec();
+        Ok(Self::Bundle(UntrustedBundle { text, found_in }))
+    }
+
+    /// The signature in its container: what [`Self::restore`] reads.
     #[must_use]
     pub fn stored(&self) -> Vec<u8> {
         match self {
+            Self::Bundle(bundle) => {
+                let place = bundle.found_in.to_string();
+                [BUNDLE, place.as_bytes(), b"\n", &bundle.text].concat()
+            }
             Self::Sigstore(attachment) => {
                 let json = serde_json::json!({
                     "mimeType": attachment.media_type,
@@ -86,6 +116,9 @@ impl UntrustedSignature {
         }
     }
 }
+
+/// What a stored bundle begins with.
+const BUNDLE: &[u8] = b"\0pullgate-bundle\n";
 
 fn sigstore(body: &[u8]) -> Result<UntrustedSignature, ContainerError> {
     let document = json(body)?;
@@ -123,6 +156,9 @@ pub enum ContainerError {
     /// A NUL without the line that names the format.
     #[error("starts with a NUL, but no line names the format")]
     NoFormat,
+    /// The repository of a bundle is none.
+    #[error("the repository of the bundle")]
+    Place(#[from] ReferenceError),
     /// A format that nobody knows.
     #[error("unknown format `{format}`")]
     UnknownFormat {
@@ -139,7 +175,10 @@ pub enum ContainerError {
 
 #[cfg(test)]
 mod tests {
-    use super::{ContainerError, UntrustedAttachment, UntrustedSignature};
+    use super::{
+        ContainerError, FoundIn, UntrustedAttachment, UntrustedBundle, UntrustedSignature,
+    };
+    use crate::reference::Reference;
 
     #[test]
     fn containers_are_recognised() {
@@ -172,6 +211,25 @@ mod tests {
         ] {
             assert_eq!(UntrustedSignature::parse(&signature.stored()), Ok(signature));
         }
+    }
+
+    /// A store of signatures cannot say where a bundle was found.
+    #[test]
+    fn only_what_pullgate_stored_itself_is_restored_as_a_bundle() {
+        let image = Reference::parse("registry.example/app:1").unwrap();
+        let bundle = UntrustedSignature::Bundle(UntrustedBundle {
+            text: b"{}\n".to_vec(),
+            found_in: FoundIn::new(&image, &image),
+        });
+        let stored = bundle.stored();
+        assert_eq!(stored, b"\0pullgate-bundle\nregistry.example/app\n{}\n");
+        assert_eq!(UntrustedSignature::restore(&stored), Ok(bundle));
+        let refused = UntrustedSignature::parse(&stored);
+        assert!(matches!(refused, Err(ContainerError::UnknownFormat { .. })), "{refused:?}");
+        let elsewhere = UntrustedSignature::restore(b"\0pullgate-bundle\n::\n{}");
+        assert!(matches!(elsewhere, Err(ContainerError::Place(_))), "{elsewhere:?}");
+        let simple = UntrustedSignature::Simple(b"\xa3".to_vec());
+        assert_eq!(UntrustedSignature::restore(&simple.stored()), Ok(simple));
     }
 
     #[test]

@@ -53,6 +53,7 @@ fn signature_fetch(case: &Case) -> Result<(), String> {
 fn shown(signature: &UntrustedSignature) -> String {
     let start = |bytes: &[u8]| Digest::sha256(bytes).hex().chars().take(8).collect::<String>();
     match signature {
+        UntrustedSignature::Bundle(bundle) => format!("bundle:{}", start(&bundle.text)),
         UntrustedSignature::Simple(message) => format!("simple:{}", start(message)),
         UntrustedSignature::Sigstore(attachment) => {
             format!("sigstore:{}:{}", attachment.media_type, start(&attachment.payload))

@@ -5,8 +5,8 @@ use std::ptr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pullgate_policy::document::{
-    Account, Dialect, Fulcio, Pki, Policy, Requirement, Requirements, SigstoreSigned, Source,
-    TrustRoot,
+    Account, Dialect, Fulcio, OidcIdentity, Pki, Policy, Requirement, Requirements, SigstoreSigned,
+    Source, TrustRoot,
 };
 use pullgate_policy::identity::SignedIdentity;
 use pullgate_policy::reference::{PullReference, Reference};
@@ -82,7 +82,7 @@ fn write_sigstore(signed: &SigstoreSigned) -> Value {
     });
     match &signed.root {
         TrustRoot::Fulcio { fulcio, rekor } => {
-            let Fulcio { ca, oidc_issuer, account } = fulcio;
+            let Fulcio { ca, identity: OidcIdentity { oidc_issuer, account } } = fulcio;
             let Account::Email(subject_email) = account else { panic!("only ours: {account:?}") };
             value["fulcio"] = json!({ "oidcIssuer": oidc_issuer, "subjectEmail": subject_email });
             write_source(&mut value["fulcio"], "ca", ca);
@@ -107,6 +107,7 @@ fn write_sigstore(signed: &SigstoreSigned) -> Value {
                 write_source(&mut value["pki"], "caIntermediates", intermediates);
             }
         }
+        TrustRoot::Trusted { .. } => panic!("only ours: {signed:?}"),
     }
     value
 }

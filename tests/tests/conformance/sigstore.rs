@@ -8,8 +8,10 @@ use pullgate_policy::document::{Account, Dialect, Policy, Requirement};
 use pullgate_policy::identity::SignedIdentity;
 use pullgate_policy::reference::Reference;
 use pullgate_policy::signature::payload::{Format, Payload};
-use pullgate_policy::signature::sigstore::log::{self, Entry, SignedEntryTimestamp};
-use pullgate_policy::signature::sigstore::{self, Authorities, PublicKey, Root, Subject};
+use pullgate_policy::signature::sigstore::log::{self, Entry, Kind, SignedEntryTimestamp};
+use pullgate_policy::signature::sigstore::{
+    self, Authorities, KeyError, Log, PublicKey, Root, SignerCertificate, Subject, Window,
+};
 use pullgate_policy::signature::{Claim, UntrustedAttachment, UntrustedSignature};
 use pullgate_policy::strict;
 use serde_json::{Value, json};
@@ -54,8 +56,9 @@ fn certificate(case: &Case, subject: &Subject) -> Result<(), String> {
     let authorities = Authorities::parse(&roots, case.bytes("intermediates").as_deref());
     let leaf = case.bytes("leaf").expect("a leaf");
     let chain = case.bytes("chain").filter(|chain| !chain.is_empty());
-    let found = authorities
-        .and_then(|authorities| authorities.key(&leaf, chain.as_deref(), subject, at(case)));
+    let found = authorities.and_then(|authorities| {
+        authorities.key(&SignerCertificate::parse(&leaf, chain.as_deref())?, subject, at(case))
+    });
     case.check(&verdict(found.is_ok())).map_err(|problem| format!("{problem}: {found:?}"))
 }
 
@@ -101,14 +104,16 @@ fn rekor_set(case: &Case) -> Result<(), String> {
     let texts = list("rekor_keys_pem");
     let texts = texts.iter().map(text);
     let keys = files.chain(texts.map(String::into_bytes));
-    let keys: Result<Vec<_>, _> = keys.map(|pem| PublicKey::from_pem(&pem)).collect();
+    let log = |pem: Vec<u8>| Ok(Log::new(PublicKey::from_pem(&pem)?, Window::ALWAYS));
+    let keys: Result<Vec<_>, KeyError> = keys.map(log).collect();
     let material = case.bytes("key_or_cert").unwrap_or_default();
     let payload = case.bytes("payload").unwrap_or_default();
     let signature = strict::base64(case.text("signature_base64_text").unwrap_or_default());
     let (Ok(keys), Ok(signature)) = (keys, signature) else {
         return case.check(&verdict(false));
     };
-    let entry = Entry { material: &material, signature: &signature, payload: &payload };
+    let (kind, payload) = (Kind::HashedRekord, &Digest::sha256(&payload));
+    let entry = Entry { kind, material: &material, signature: &signature, payload };
     let set = case.bytes("set").unwrap_or_default();
     case.check(&match entry.logged(&set, &keys, at(case)) {
         Ok(time) => {
@@ -216,8 +221,10 @@ fn trust_root(case: &Case) -> Result<(), String> {
     let found = |keys: usize, log: usize, fulcio: bool, pki: bool| json!({ "result": "ok", "public_keys": keys, "rekor_keys": log, "fulcio": fulcio, "pki": pki });
     case.check(&match decision::root(&signed.root, &material) {
         Ok(Root::Keys(keys)) => found(keys.len(), 0, false, false),
-        Ok(Root::LoggedKeys { keys, log }) => found(keys.len(), log.len(), false, false),
-        Ok(Root::Fulcio { log, .. }) => found(0, log.len(), true, false),
+        Ok(Root::LoggedKeys { keys, witnesses }) => {
+            found(keys.len(), witnesses.logs.len(), false, false)
+        }
+        Ok(Root::Fulcio { witnesses, .. }) => found(0, witnesses.logs.len(), true, false),
         Ok(Root::Pki { .. }) => found(0, 0, false, true),
         Err(_) => error,
     })

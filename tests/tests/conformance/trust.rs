@@ -112,7 +112,8 @@ fn signature_blob(case: &Case) -> Result<(), String> {
             "payload_sha256": Digest::sha256(&attachment.payload).hex(),
             "annotation_keys": attachment.annotations.keys().collect::<Vec<_>>(),
         }),
-        Err(_) => json!({ "result": "error" }),
+        // Nobody stores a bundle in such a container.
+        Ok(UntrustedSignature::Bundle(_)) | Err(_) => json!({ "result": "error" }),
     })
 }
 

@@ -7,12 +7,14 @@ use rustls_pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
 use x509_cert::Certificate;
 use x509_cert::der::asn1::{ObjectIdentifier, Utf8StringRef};
-use x509_cert::der::{Decode as _, Encode as _};
+use x509_cert::der::pem::LineEnding;
+use x509_cert::der::{Decode as _, Encode as _, EncodePem as _};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{ExtendedKeyUsage, SubjectAltName};
 
 use super::key::{KeyError, PublicKey};
 use super::pem::{self, PemError};
+use super::window::{Window, shown};
 use crate::document::Account;
 use crate::signature::anchor::{Anchor, Kind};
 use crate::strict::excerpt;
@@ -29,6 +31,7 @@ const ISSUER_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57
 pub struct Authorities {
     roots: Vec<Certificate>,
     intermediates: Vec<Certificate>,
+    window: Window,
 }
 
 impl Authorities {
@@ -45,29 +48,65 @@ impl Authorities {
         if intermediates.as_ref().is_some_and(Vec::is_empty) {
             return Err(CertificateError::NoCertificate);
         }
-        Ok(Self { roots, intermediates: intermediates.unwrap_or_default() })
+        let intermediates = intermediates.unwrap_or_default();
+        Ok(Self { roots, intermediates, window: Window::ALWAYS })
     }
 
-    /// The key of the certificate `text`, if these authorities vouched for it at the time `at` and it
-    /// names `subject`. The last certificate of the attached `chain` is taken for its root and means
-    /// nothing.
+    /// The authority with this chain of DER certificates, its root last, in use in `window`.
+    pub(super) fn of_chain(chain: &[Vec<u8>], window: Window) -> Result<Self, CertificateError> {
+        let mut intermediates = from_der(chain)?;
+        let root = intermediates.pop().ok_or(CertificateError::NoCertificate)?;
+        Ok(Self { roots: vec![root], intermediates, window })
+    }
+
+    /// Its roots, each until the authority went out of use if it did.
+    pub(super) fn describe(&self, now: SystemTime) -> Result<Vec<Anchor>, CertificateError> {
+        let (_, end) = self.window.ends();
+        let root = |root| {
+            let anchor = describe(root, now)?;
+            Ok(Anchor { expires: end.or(anchor.expires), ..anchor })
+        };
+        self.roots.iter().map(root).collect()
+    }
+
+    /// The key of `signer`, if these authorities vouched for it at the time `at` and it names `subject`.
     ///
     /// # Errors
     /// [`CertificateError`].
     pub fn key(
         &self,
-        text: &[u8],
-        chain: Option<&[u8]>,
+        signer: &SignerCertificate,
         subject: &Subject,
         at: SystemTime,
     ) -> Result<PublicKey, CertificateError> {
-        let leaf = leaf(text)?;
-        let mut between = chain.map(certificates).transpose()?.unwrap_or_default();
-        between.pop();
+        let mut between = signer.between.clone();
         between.extend(self.intermediates.iter().cloned());
-        self.vouch(&leaf, &between, at)?;
-        subject.named_by(&leaf)?;
-        Ok(PublicKey::new(&leaf.tbs_certificate.subject_public_key_info)?)
+        self.vouch(&signer.leaf, &between, at)?;
+        if !self.window.contains(at) {
+            let (time, window) = (shown(at).to_string(), self.window.to_string());
+            return Err(CertificateError::OutOfUse { time, window });
+        }
+        subject.named_by(&signer.leaf)?;
+        Ok(PublicKey::new(&signer.leaf.tbs_certificate.subject_public_key_info)?)
+    }
+
+    /// [`Self::key`] by the first of several that vouches. Otherwise the fault is that of one that issued
+    /// the certificate, if any did.
+    pub(super) fn key_by_any(
+        authorities: &[Self],
+        signer: &SignerCertificate,
+        subject: &Subject,
+        at: SystemTime,
+    ) -> Result<PublicKey, CertificateError> {
+        let mut fault = CertificateError::NoCertificate;
+        for one in authorities {
+            match one.key(signer, subject, at) {
+                Ok(key) => return Ok(key),
+                Err(error) if fault.is_of_a_stranger() => fault = error,
+                Err(_) => {}
+            }
+        }
+        Err(fault)
     }
 
     fn vouch(
@@ -106,6 +145,39 @@ impl Authorities {
                 .map(drop)
             })
             .map_err(|error| CertificateError::Chain(error.to_string()))
+    }
+}
+
+/// A signer's certificate and what may stand between it and a root. Nobody has vouched for it yet.
+#[derive(Debug)]
+pub struct SignerCertificate {
+    leaf: Certificate,
+    between: Vec<Certificate>,
+}
+
+impl SignerCertificate {
+    /// Reads the certificate `text`, one PEM block with nothing after it. The last certificate of the
+    /// attached `chain` is taken for its root and means nothing.
+    ///
+    /// # Errors
+    /// [`CertificateError`] if one cannot be read.
+    pub fn parse(text: &[u8], chain: Option<&[u8]>) -> Result<Self, CertificateError> {
+        let leaf = leaf(text)?;
+        let mut between = chain.map(certificates).transpose()?.unwrap_or_default();
+        between.pop();
+        Ok(Self { leaf, between })
+    }
+
+    /// Reads a chain of DER certificates, the signer's first.
+    pub(super) fn of_chain(chain: &[Vec<u8>]) -> Result<Self, CertificateError> {
+        let mut chain = from_der(chain)?.into_iter();
+        let leaf = chain.next().ok_or(CertificateError::NoCertificate)?;
+        Ok(Self { leaf, between: chain.collect() })
+    }
+
+    /// The signer's own certificate, as a log records it.
+    pub(super) fn pem(&self) -> Result<String, CertificateError> {
+        Ok(self.leaf.to_pem(LineEnding::LF)?)
     }
 }
 
@@ -316,6 +388,10 @@ fn certificates(text: &[u8]) -> Result<Vec<Certificate>, CertificateError> {
     Ok(certificates)
 }
 
+fn from_der(chain: &[Vec<u8>]) -> Result<Vec<Certificate>, CertificateError> {
+    Ok(chain.iter().map(|der| Certificate::from_der(der)).collect::<Result<_, _>>()?)
+}
+
 fn der(certificate: &Certificate) -> Result<CertificateDer<'static>, CertificateError> {
     Ok(CertificateDer::from(certificate.to_der()?))
 }
@@ -349,6 +425,14 @@ pub enum CertificateError {
     /// Not issued by Fulcio.
     #[error("names no OpenID provider")]
     NoIssuer,
+    /// The authority was not in use.
+    #[error("the policy's authority was in use {window}, the signature is of {time}")]
+    OutOfUse {
+        /// When the signature was made.
+        time: String,
+        /// When the authority was in use.
+        window: String,
+    },
     /// Not PEM.
     #[error(transparent)]
     Pem(#[from] PemError),
@@ -366,4 +450,11 @@ pub enum CertificateError {
         /// What the policy expects.
         expected: String,
     },
+}
+
+impl CertificateError {
+    /// Whether it leaves open that another authority issued the certificate.
+    const fn is_of_a_stranger(&self) -> bool {
+        matches!(self, Self::Chain(_) | Self::NoCertificate | Self::RootsExpired { .. })
+    }
 }

@@ -2,15 +2,18 @@
 
 use std::time::{Duration, SystemTime};
 
+use ::base64::Engine as _;
+use ::base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use super::key::PublicKey;
+use super::inclusion::InclusionError;
 use super::pem::{self, PemError};
+use super::witness::Log;
 use crate::digest::Digest;
-use crate::strict::{Json, JsonError, Node, excerpt, json};
+use crate::strict::{Json, JsonError, Node, Object, excerpt, json};
 
 /// How far a log's clock may be ahead of ours.
-const SKEW: Duration = Duration::from_secs(5 * 60);
+pub(super) const SKEW: Duration = Duration::from_secs(5 * 60);
 
 /// Largest integer that every reader of JSON takes for the same number (RFC 8785, 3.2.2.3).
 const EXACT: i64 = 1 << 53;
@@ -18,12 +21,34 @@ const EXACT: i64 = 1 << 53;
 /// What the log must have recorded.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
+    /// The form of the record.
+    pub kind: Kind,
     /// The signer's key or certificate, as PEM.
     pub material: &'a [u8],
     /// The signature.
     pub signature: &'a [u8],
-    /// What was signed.
-    pub payload: &'a [u8],
+    /// The digest of what was signed.
+    pub payload: &'a Digest,
+}
+
+/// The form in which Rekor records a signature. One cannot stand in for the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `dsse` 0.0.1: a signed envelope.
+    Dsse,
+    /// `hashedrekord` 0.0.1: a signature over a digest.
+    HashedRekord,
+}
+
+impl Kind {
+    /// Its name and version.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dsse => "dsse 0.0.1",
+            Self::HashedRekord => "hashedrekord 0.0.1",
+        }
+    }
 }
 
 impl Entry<'_> {
@@ -34,14 +59,24 @@ impl Entry<'_> {
     pub fn logged(
         &self,
         set: &[u8],
-        log: &[PublicKey],
+        logs: &[Log],
         now: SystemTime,
     ) -> Result<SystemTime, LogError> {
         let set = SignedEntryTimestamp::parse(set)?;
-        let canonical = Payload::parse(set.payload.root())?.canonical()?;
-        if !log.iter().any(|key| key.verify(&canonical, &set.signature)) {
-            return Err(LogError::Signature);
-        }
+        self.promised(&Payload::parse(set.payload.root())?, &set.signature, logs, now)
+    }
+
+    /// When one of the logs promised to record this entry.
+    pub(super) fn promised(
+        &self,
+        payload: &Payload,
+        promise: &[u8],
+        logs: &[Log],
+        now: SystemTime,
+    ) -> Result<SystemTime, LogError> {
+        let canonical = payload.canonical()?;
+        let log = logs.iter().find(|log| log.key().verify(&canonical, promise));
+        let log = log.ok_or(LogError::Signature)?;
         // What was signed is read, not what was sent.
         let payload = Payload::parse(json(&canonical)?.root())?;
         self.recorded(&payload.body)?;
@@ -52,33 +87,59 @@ impl Entry<'_> {
         if time > now + SKEW {
             return Err(LogError::Time);
         }
+        log.in_use(time)?;
         Ok(time)
     }
 
-    /// Whether `body` is the record of this entry (hashedrekord 0.0.1).
-    fn recorded(&self, body: &[u8]) -> Result<(), LogError> {
+    /// Whether `body` is the record of this entry.
+    pub(super) fn recorded(&self, body: &[u8]) -> Result<(), LogError> {
         let document = json(body)?;
         let record = document.root().object()?.only(&["apiVersion", "kind", "spec"])?;
         let kind = record.require("kind")?.string()?;
         let version = record.require("apiVersion")?.string()?;
-        if (kind, version) != ("hashedrekord", "0.0.1") {
-            return Err(LogError::Kind { found: excerpt(&format!("{kind} {version}")) });
+        let found = format!("{kind} {version}");
+        if found != self.kind.name() {
+            return Err(LogError::kind(&found, self.kind));
         }
         let spec = record.require("spec")?.object()?;
+        match self.kind {
+            Kind::Dsse => self.recorded_envelope(&spec),
+            Kind::HashedRekord => self.recorded_hash(&spec),
+        }
+    }
+
+    /// The log also hashes the whole envelope, in a spelling that nobody keeps. Type and payload are
+    /// what the signature is over.
+    fn recorded_envelope(&self, spec: &Object<'_>) -> Result<(), LogError> {
+        let signatures = spec.require("signatures")?;
+        let mut signatures = signatures.list()?;
+        let (Some(one), None) = (signatures.next(), signatures.next()) else {
+            return Err(LogError::Differs { what: "number of signatures" });
+        };
+        let one = one.object()?;
+        let (verifier, signature) = (one.require("verifier")?, one.require("signature")?);
+        self.same(&verifier.bytes()?, &signature.bytes()?, spec.require("payloadHash")?)
+    }
+
+    fn recorded_hash(&self, spec: &Object<'_>) -> Result<(), LogError> {
         let signature = spec.require("signature")?.object()?;
         let key = signature.require("publicKey")?.object()?.require("content")?.bytes()?;
-        if pem::only(&key)? != pem::only(self.material)? {
+        let data = spec.require("data")?.object()?;
+        self.same(&key, &signature.require("content")?.bytes()?, data.require("hash")?)
+    }
+
+    fn same(&self, material: &[u8], signature: &[u8], hash: Node<'_>) -> Result<(), LogError> {
+        if pem::only(material)? != pem::only(self.material)? {
             return Err(LogError::Differs { what: "key or certificate" });
         }
-        if signature.require("content")?.bytes()? != self.signature {
+        if signature != self.signature {
             return Err(LogError::Differs { what: "signature" });
         }
-        let data = spec.require("data")?.object()?;
-        let hash = data.require("hash")?.object()?;
-        if hash.require("algorithm")?.string()? != "sha256" {
+        let hash = hash.object()?;
+        if hash.require("algorithm")?.string()? != self.payload.algorithm().name() {
             return Err(LogError::Differs { what: "hash algorithm" });
         }
-        if hash.require("value")?.string()? != Digest::sha256(self.payload).hex() {
+        if hash.require("value")?.string()? != self.payload.hex() {
             return Err(LogError::Differs { what: "payload" });
         }
         Ok(())
@@ -116,6 +177,12 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// What the log signs for `body`: the time and the index at which it recorded it, and its name.
+    pub(super) fn new(body: &[u8], (time, index): (i64, i64), log_id: String) -> Self {
+        let (body_text, body) = (STANDARD.encode(body), body.to_vec());
+        Self { body_text, body, integrated_time: time, log_index: index, log_id }
+    }
+
     /// Parses it: exactly the members that Rekor writes.
     ///
     /// # Errors
@@ -174,14 +241,33 @@ pub enum LogError {
         /// What differs.
         what: &'static str,
     },
+    /// The proof that the log has the entry does not hold.
+    #[error("the inclusion proof")]
+    Inclusion(#[from] InclusionError),
     /// Not the JSON that Rekor writes.
     #[error(transparent)]
     Json(#[from] JsonError),
     /// A record of another type.
-    #[error("is of the type `{found}`, expected hashedrekord 0.0.1")]
+    #[error("is of the type `{found}`, expected {expected}")]
     Kind {
         /// Its type.
         found: String,
+        /// The type that belongs to the signature.
+        expected: &'static str,
+    },
+    /// There is no entry.
+    #[error("is missing")]
+    Missing,
+    /// Anybody could have written it.
+    #[error("has neither a signed entry timestamp nor an inclusion proof")]
+    NoProof,
+    /// The log's key was not in use.
+    #[error("is of {time}, but the policy's log was in use {window}")]
+    OutOfUse {
+        /// When it was recorded.
+        time: String,
+        /// When the log was in use.
+        window: String,
     },
     /// The recorded key, or ours, is not PEM.
     #[error(transparent)]
@@ -192,4 +278,10 @@ pub enum LogError {
     /// Recorded before 1970 or in the future.
     #[error("has a time that is negative or in the future: compare the node's clock")]
     Time,
+}
+
+impl LogError {
+    pub(super) fn kind(found: &str, expected: Kind) -> Self {
+        Self::Kind { found: excerpt(found), expected: expected.name() }
+    }
 }

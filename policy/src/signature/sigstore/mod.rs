@@ -1,24 +1,36 @@
 //! sigstore signatures as cosign attaches them: a payload, a signature in an annotation, and what leads
-//! back to a key or certificate that the policy trusts (policy-semantics.md 4).
+//! back to a key or certificate that the policy trusts (policy-semantics.md 4). [`bundle`] reads what cosign
+//! 3 makes instead.
 
 mod attachment;
+pub mod bundle;
 mod certificate;
+mod inclusion;
 mod key;
 pub mod log;
 mod pem;
+mod trusted_root;
+mod window;
+mod witness;
 
 pub use attachment::{Attached, attached, attachment_tag};
+pub use bundle::{BundleError, StatementError};
 pub(super) use certificate::describe_all as describe_certificates;
-pub use certificate::{Authorities, CertificateError, Subject, issuer, leaf};
+pub use certificate::{Authorities, CertificateError, SignerCertificate, Subject, issuer, leaf};
+pub use inclusion::InclusionError;
 pub use key::{KeyError, PublicKey};
-use log::{Entry, LogError};
+use log::{Entry, Kind, LogError};
 pub use pem::PemError;
 pub(super) use pem::label;
+pub use trusted_root::{TrustedRoot, TrustedRootError};
+pub use window::Window;
+pub use witness::{Clock, Log, TimestampError, Witnesses};
 
 use std::time::SystemTime;
 
 use super::payload::{Format, Payload};
 use super::{Claim, SignatureFault, Signer, UntrustedAttachment};
+use crate::digest::Digest;
 use crate::reference::Reference;
 use crate::strict::base64;
 
@@ -35,22 +47,22 @@ const SET: &str = "dev.sigstore.cosign/bundle";
 pub enum Root {
     /// Any of these keys.
     Keys(Vec<PublicKey>),
-    /// Any of these keys, of a signature that one of these logs has recorded.
+    /// Any of these keys, of a signature that one of these witnesses has seen.
     LoggedKeys {
         /// The keys.
         keys: Vec<PublicKey>,
-        /// The logs' keys.
-        log: Vec<PublicKey>,
+        /// The witnesses.
+        witnesses: Witnesses,
     },
-    /// A certificate that these authorities issued to this identity, valid when one of these logs
-    /// recorded the signature.
+    /// A certificate that one of these authorities issued to this identity, valid when one of these
+    /// witnesses saw the signature.
     Fulcio {
         /// The authorities.
-        authorities: Authorities,
+        authorities: Vec<Authorities>,
         /// Whom the certificate must name.
         subject: Subject,
-        /// The logs' keys.
-        log: Vec<PublicKey>,
+        /// The witnesses.
+        witnesses: Witnesses,
     },
     /// A certificate that these authorities issued to this identity, valid now.
     Pki {
@@ -85,39 +97,44 @@ fn signer(
 ) -> Result<Signer, SigstoreError> {
     let signature = annotation(attachment, SIGNATURE)?;
     let signature = base64(signature).map_err(SigstoreError::Encoding)?;
-    let logged = |material: &[u8], log: &[PublicKey]| {
-        let entry = Entry { material, signature: &signature, payload: &attachment.payload };
-        entry.logged(annotation(attachment, SET)?.as_bytes(), log, now).map_err(SigstoreError::from)
+    let payload = &Digest::sha256(&attachment.payload);
+    let logged = |material: &[u8], witnesses: &Witnesses| {
+        let kind = Kind::HashedRekord;
+        let entry = Entry { kind, material, signature: &signature, payload };
+        let set = annotation(attachment, SET)?.as_bytes();
+        entry.logged(set, &witnesses.logs, now).map_err(SigstoreError::from)
     };
     let signed = |key: &PublicKey, name| {
-        let by = Signer { fingerprint: key.fingerprint(), name };
+        let by = Signer { name, ..Signer::of_key(key) };
         key.verify(&attachment.payload, &signature).then_some(by).ok_or(SigstoreError::Signature)
     };
     match root {
         Root::Keys(keys) => {
             keys.iter().find_map(|key| signed(key, None).ok()).ok_or(SigstoreError::Signature)
         }
-        Root::LoggedKeys { keys, log } => {
+        Root::LoggedKeys { keys, witnesses } => {
             let mut fault = SigstoreError::Signature;
             for key in keys {
                 // The first key that the log's entry names decides.
-                match logged(&key.pem(), log) {
+                match logged(&key.pem(), witnesses) {
                     Ok(_time) => return signed(key, None),
                     Err(error) => fault = error,
                 }
             }
             Err(fault)
         }
-        Root::Fulcio { authorities, subject, log } => {
+        Root::Fulcio { authorities, subject, witnesses } => {
             annotation(attachment, SET)?;
             let text = annotation(attachment, CERTIFICATE)?.as_bytes();
-            let time = logged(text, log)?;
-            let key = authorities.key(text, chain(attachment), subject, time)?;
+            let time = logged(text, witnesses)?;
+            let signer = SignerCertificate::parse(text, chain(attachment))?;
+            let key = Authorities::key_by_any(authorities, &signer, subject, time)?;
             signed(&key, Some(subject.to_string()))
         }
         Root::Pki { authorities, subject } => {
             let text = annotation(attachment, CERTIFICATE)?.as_bytes();
-            let key = authorities.key(text, chain(attachment), subject, now)?;
+            let signer = SignerCertificate::parse(text, chain(attachment))?;
+            let key = authorities.key(&signer, subject, now)?;
             signed(&key, Some(subject.to_string()))
         }
     }
@@ -144,6 +161,9 @@ pub enum SigstoreError {
         /// The annotation.
         key: &'static str,
     },
+    /// The bundle cannot be read.
+    #[error("the bundle")]
+    Bundle(#[from] BundleError),
     /// The certificate is not accepted.
     #[error("the signer's certificate")]
     Certificate(#[from] CertificateError),
@@ -153,9 +173,18 @@ pub enum SigstoreError {
     /// The log's entry is not accepted.
     #[error("the transparency log's entry")]
     Log(#[from] LogError),
+    /// The bundle is by a key, the policy wants a certificate.
+    #[error("has no certificate, which the policy's requirement needs")]
+    NoCertificate,
     /// No key that the policy trusts made the signature.
     #[error("was made by none of the policy's keys over this payload")]
     Signature,
+    /// The bundle's statement does not sign for an image.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// Nobody says when the signature was made.
+    #[error("the timestamp")]
+    Timestamp(#[from] TimestampError),
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use rcgen::{
 };
 
 use super::{
-    Authorities, CERTIFICATE, CertificateError, LogError, MEDIA_TYPE, PublicKey, Root, SET,
-    SIGNATURE, SigstoreError, Subject, verify,
+    Authorities, CERTIFICATE, CertificateError, Log, LogError, MEDIA_TYPE, PublicKey, Root, SET,
+    SIGNATURE, SigstoreError, Subject, Window, Witnesses, verify,
 };
 use crate::digest::Digest;
 use crate::document::{Account, Dialect, Policy, Requirement, TrustRoot};
@@ -19,26 +19,26 @@ use crate::identity::SignedIdentity;
 use crate::reference::Reference;
 use crate::signature::{Claim, SignatureFault, Signer, UntrustedAttachment};
 
-const IMAGE: &str = "registry.example/app:1";
+pub(super) const IMAGE: &str = "registry.example/app:1";
 const ISSUER: &str = "https://login.example";
 const WORKFLOW: &str =
     "https://forge.example/team/app/.github/workflows/release.yml@refs/heads/main";
-const EMAIL: &str = "release@example.com";
+pub(super) const EMAIL: &str = "release@example.com";
 
-fn now() -> SystemTime {
+pub(super) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000)
 }
 
 /// An authority, a signer with a certificate of it, and a log.
-struct Bench {
-    authority: CertifiedIssuer<'static, KeyPair>,
-    signer: KeyPair,
-    certificate: String,
-    log: KeyPair,
+pub(super) struct Bench {
+    pub(super) authority: CertifiedIssuer<'static, KeyPair>,
+    pub(super) signer: KeyPair,
+    pub(super) certificate: String,
+    pub(super) log: KeyPair,
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut root = CertificateParams::new([]).unwrap();
         root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
@@ -95,32 +95,33 @@ impl Bench {
         }
     }
 
-    fn authorities(&self) -> Authorities {
+    pub(super) fn authorities(&self) -> Authorities {
         Authorities::parse(self.authority.pem().as_bytes(), None).unwrap()
     }
 
-    fn fulcio(&self) -> Root {
-        Root::Fulcio { authorities: self.authorities(), subject: account(EMAIL), log: self.logs() }
+    pub(super) fn fulcio(&self) -> Root {
+        let authorities = vec![self.authorities()];
+        Root::Fulcio { authorities, subject: account(EMAIL), witnesses: self.witnesses() }
     }
 
-    fn logs(&self) -> Vec<PublicKey> {
-        vec![public(&self.log)]
+    pub(super) fn witnesses(&self) -> Witnesses {
+        Witnesses { logs: vec![Log::new(public(&self.log), Window::ALWAYS)], clocks: vec![] }
     }
 
-    fn logged_key(&self) -> Root {
-        Root::LoggedKeys { keys: vec![public(&self.signer)], log: self.logs() }
+    pub(super) fn logged_key(&self) -> Root {
+        Root::LoggedKeys { keys: vec![public(&self.signer)], witnesses: self.witnesses() }
     }
 }
 
-fn public(key: &KeyPair) -> PublicKey {
+pub(super) fn public(key: &KeyPair) -> PublicKey {
     PublicKey::from_pem(key.public_key_pem().as_bytes()).unwrap()
 }
 
-fn account(email: &str) -> Subject {
+pub(super) fn account(email: &str) -> Subject {
     Subject::Account { issuer: ISSUER.to_owned(), account: Account::Email(email.to_owned()) }
 }
 
-fn sign(key: &KeyPair, message: &[u8]) -> Vec<u8> {
+pub(super) fn sign(key: &KeyPair, message: &[u8]) -> Vec<u8> {
     let pair =
         EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key.serialize_der()).unwrap();
     pair.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec()
@@ -189,7 +190,7 @@ fn workflow(member: &str, value: &str) -> Account {
     let requirement = policy.default_requirements().iter().next();
     let Some(Requirement::SigstoreSigned(signed)) = requirement else { panic!("{requirement:?}") };
     let TrustRoot::Fulcio { fulcio, .. } = &signed.root else { panic!("{signed:?}") };
-    fulcio.account.clone()
+    fulcio.identity.account.clone()
 }
 
 #[test]
@@ -197,9 +198,9 @@ fn a_workflow_is_named_exactly_or_by_a_pattern_of_the_whole_name() {
     let bench = Bench::new();
     let attachment = bench.attachment(&bench.certificate, 1_700_000_000);
     let root = |account| Root::Fulcio {
-        authorities: bench.authorities(),
+        authorities: vec![bench.authorities()],
         subject: Subject::Account { issuer: ISSUER.to_owned(), account },
-        log: bench.logs(),
+        witnesses: bench.witnesses(),
     };
     for (member, value, accepted) in [
         ("subjectURI", WORKFLOW, true),
@@ -231,23 +232,25 @@ fn each_fault_has_its_reason() {
     assert_eq!(fault(&attachment, &stranger), SigstoreError::Signature);
 
     let elsewhere = Root::Fulcio {
-        authorities: other.authorities(),
+        authorities: vec![other.authorities()],
         subject: account(EMAIL),
-        log: bench.logs(),
+        witnesses: bench.witnesses(),
     };
     let found = fault(&attachment, &elsewhere);
     assert!(matches!(found, SigstoreError::Certificate(CertificateError::Chain(_))), "{found}");
 
     let issuer = "https://other.example".to_owned();
     let subject = Subject::Account { issuer, account: Account::Email(EMAIL.to_owned()) };
-    let root = Root::Fulcio { authorities: bench.authorities(), subject, log: bench.logs() };
+    let authorities = vec![bench.authorities()];
+    let root = Root::Fulcio { authorities, subject, witnesses: bench.witnesses() };
     let found = fault(&attachment, &root);
     assert!(
         matches!(found, SigstoreError::Certificate(CertificateError::Issuer { .. })),
         "{found}"
     );
 
-    let root = Root::LoggedKeys { keys: vec![public(&bench.signer)], log: other.logs() };
+    let keys = vec![public(&bench.signer)];
+    let root = Root::LoggedKeys { keys, witnesses: other.witnesses() };
     assert_eq!(fault(&attachment, &root), SigstoreError::Log(LogError::Signature));
     let differs = SigstoreError::Log(LogError::Differs { what: "key or certificate" });
     assert_eq!(fault(&attachment, &bench.logged_key()), differs);

@@ -1,0 +1,123 @@
+//! Who says that a signature existed at some time: transparency logs and time-stamping authorities.
+
+use std::time::SystemTime;
+
+use sigstore_types::{DerCertificate, SignatureBytes, TimestampToken, TsaAuthority};
+
+use super::key::PublicKey;
+use super::log::{LogError, SKEW};
+use super::window::{Window, shown};
+use crate::signature::anchor::Anchor;
+
+/// Everybody whose word about the time of a signature the policy takes. Where it names logs, one of them
+/// must have recorded the signature; where it names none, one of the clocks must have seen it.
+#[derive(Debug, Clone, Default)]
+pub struct Witnesses {
+    /// Transparency logs.
+    pub logs: Vec<Log>,
+    /// Time-stamping authorities.
+    pub clocks: Vec<Clock>,
+}
+
+/// A transparency log.
+#[derive(Debug, Clone)]
+pub struct Log {
+    key: PublicKey,
+    window: Window,
+}
+
+impl Log {
+    /// A log that signs with `key`, and did so in `window`.
+    #[must_use]
+    pub const fn new(key: PublicKey, window: Window) -> Self {
+        Self { key, window }
+    }
+
+    pub(super) fn describe(&self) -> Anchor {
+        let (created, expires) = self.window.ends();
+        Anchor { created, expires, ..self.key.describe() }
+    }
+
+    /// Its key.
+    pub(super) const fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// Whether it signed with this key at `time`.
+    pub(super) fn in_use(&self, time: SystemTime) -> Result<(), LogError> {
+        if self.window.contains(time) {
+            return Ok(());
+        }
+        let (time, window) = (shown(time).to_string(), self.window.to_string());
+        Err(LogError::OutOfUse { time, window })
+    }
+}
+
+/// A time-stamping authority (RFC 3161): its certificate and those that lead to its root.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    authority: TsaAuthority,
+    window: Window,
+}
+
+impl Clock {
+    /// The authority with this chain of DER certificates, its own first and its root last. None if there
+    /// is no certificate.
+    pub(super) fn new(chain: &[Vec<u8>], window: Window) -> Option<Self> {
+        let certificate = |der: &Vec<u8>| DerCertificate::new(der.clone());
+        let (leaf, root) = (chain.first()?, chain.last()?);
+        let between = chain.get(1..chain.len().saturating_sub(1)).unwrap_or_default();
+        let between = between.iter().map(certificate).collect();
+        let authority = TsaAuthority::new(certificate(leaf), between, certificate(root), None);
+        Some(Self { authority, window })
+    }
+
+    /// When the authority saw `signature`, as its token says.
+    pub(super) fn time(
+        &self,
+        token: &[u8],
+        signature: &[u8],
+        now: SystemTime,
+    ) -> Result<SystemTime, TimestampError> {
+        let time = sigstore_tsa::verify_timestamp_for_authority(
+            &TimestampToken::new(token.to_vec()),
+            &SignatureBytes::new(signature.to_vec()),
+            &self.authority,
+        )
+        .map_err(|error| TimestampError::Token(error.to_string()))?;
+        let time = SystemTime::from(time);
+        if time > now + SKEW {
+            return Err(TimestampError::Future { time: shown(time).to_string() });
+        }
+        if self.window.contains(time) {
+            return Ok(time);
+        }
+        let (time, window) = (shown(time).to_string(), self.window.to_string());
+        Err(TimestampError::OutOfUse { time, window })
+    }
+}
+
+/// Why a timestamp does not count.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TimestampError {
+    /// It is from the future.
+    #[error("is of {time}, which is in the future: compare the node's clock")]
+    Future {
+        /// What it says.
+        time: String,
+    },
+    /// There is none, and nothing else says when the signature was made.
+    #[error("is missing, and no log entry of the policy's logs tells the time either")]
+    Missing,
+    /// The authority was not in use.
+    #[error("is of {time}, but the policy's authority was in use {window}")]
+    OutOfUse {
+        /// What it says.
+        time: String,
+        /// When the authority was in use.
+        window: String,
+    },
+    /// Not made by the authority over this signature.
+    #[error("is by none of the policy's time-stamping authorities over this signature: {0}")]
+    Token(String),
+}
