@@ -7,15 +7,19 @@ use std::time::{Duration, SystemTime};
 
 use pullgate_policy::digest::Digest;
 use pullgate_policy::document::{Account, Dialect, Policy};
+use pullgate_policy::identity::SignedIdentity;
 use pullgate_policy::lookaside::{BaseUrl, Location, Lookaside};
 use pullgate_policy::manifest::{Document, ImageConfig, Index};
 use pullgate_policy::reference::{PullReference, Reference};
 use pullgate_policy::scope;
 use pullgate_policy::signature::openpgp::Keyring;
 use pullgate_policy::signature::payload::{Format, Payload};
-use pullgate_policy::signature::sigstore::log::{Entry, SignedEntryTimestamp};
-use pullgate_policy::signature::sigstore::{self, Authorities, PublicKey, Subject};
-use pullgate_policy::signature::{UntrustedSignature, extension};
+use pullgate_policy::signature::sigstore::bundle::{self, Bundle};
+use pullgate_policy::signature::sigstore::log::{Entry, Kind, SignedEntryTimestamp};
+use pullgate_policy::signature::sigstore::{
+    self, Authorities, Log, PublicKey, Root, SignerCertificate, Subject, TrustedRoot, Window,
+};
+use pullgate_policy::signature::{Claim, FoundIn, UntrustedBundle, UntrustedSignature, extension};
 
 /// A parser under attack.
 pub type Target = fn(&[u8]);
@@ -23,6 +27,7 @@ pub type Target = fn(&[u8]);
 /// Every target and its name, which is that of its corpus.
 pub const TARGETS: &[(&str, Target)] = &[
     ("attachment", attachment),
+    ("bundle", sigstore_bundle),
     ("certificate", certificate),
     ("extension", extension_answer),
     ("hosts", hosts),
@@ -34,12 +39,14 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("manifest", manifest),
     ("policy", policy),
     ("reference", reference),
+    ("referrers", referrers),
     ("registries-d", registries_d),
     ("set", set),
     ("signature", signature),
     ("sigstore-payload", sigstore_payload),
     ("simple-message", simple_message),
     ("simple-payload", simple_payload),
+    ("trusted-root", trusted_root),
 ];
 
 /// The target called `name`.
@@ -100,9 +107,42 @@ fn certificate(data: &[u8]) {
         issuer: "https://login.example".to_owned(),
         account: Account::Email("release@example.com".to_owned()),
     };
-    if AUTHORITIES.key(text, chain, &subject, now()).is_ok() {
+    let signer = SignerCertificate::parse(text, chain);
+    if signer.and_then(|signer| AUTHORITIES.key(&signer, &subject, now())).is_ok() {
         assert_eq!(sigstore::leaf(text).ok(), sigstore::leaf(&LEAF).ok(), "a forged certificate");
     }
+}
+
+/// A bundle: nobody but cosign's key could make one that is accepted.
+fn sigstore_bundle(data: &[u8]) {
+    const MADE: &str = "conformance/data/sigstore-bundles/cosign-3.1.sigstore.json";
+    static MEANT: LazyLock<Bundle> =
+        LazyLock::new(|| Bundle::parse(&file(MADE)).expect("cosign's own bundle"));
+    static ROOT: LazyLock<Root> = LazyLock::new(|| {
+        let key = file("conformance/data/sigstore-bundles/cosign-3.1.pub");
+        Root::Keys(vec![PublicKey::from_pem(&key).expect("cosign's own key")])
+    });
+    let manifest =
+        Digest::sha256(&file("conformance/data/sigstore-bundles/cosign-3.1.manifest.json"));
+    let image = Reference::parse("registry.example/app").expect("a reference");
+    let identity = SignedIdentity::MatchRepository;
+    let claim = Claim { manifest: &manifest, identity: &identity, image: Some(&image) };
+    let found_in = FoundIn::new(&image, &image);
+    let untrusted = UntrustedBundle { text: data.to_vec(), found_in };
+    if bundle::verify(&untrusted, &ROOT, &claim, now()).is_ok() {
+        assert_eq!(Bundle::parse(data).as_ref(), Ok(&*MEANT), "a forged bundle");
+    }
+}
+
+/// A list of referrers, or one of them.
+fn referrers(data: &[u8]) {
+    let _manifests = sigstore::referrers(data, INDEXES[0]);
+    let _bundles = sigstore::attached_bundles(data);
+}
+
+/// A trusted root.
+fn trusted_root(data: &[u8]) {
+    let _root = TrustedRoot::parse(data);
 }
 
 /// The answer of the registry extension.
@@ -241,25 +281,28 @@ fn registries_d(data: &[u8]) {
 /// this time.
 fn set(data: &[u8]) {
     struct Logged {
-        key: PublicKey,
+        log: Log,
         material: Vec<u8>,
         signature: Vec<u8>,
-        payload: Vec<u8>,
+        payload: Digest,
     }
     static LOGGED: LazyLock<Logged> = LazyLock::new(|| Logged {
-        key: PublicKey::from_pem(&file("fuzz/trust/rekor.pub")).expect("our own key"),
+        log: Log::new(
+            PublicKey::from_pem(&file("fuzz/trust/rekor.pub")).expect("our own key"),
+            Window::ALWAYS,
+        ),
         material: file("fuzz/trust/leaf.pem"),
         signature: file("fuzz/trust/signature"),
-        payload: file("fuzz/trust/payload.json"),
+        payload: Digest::sha256(&file("fuzz/trust/payload.json")),
     });
-    let Logged { key, material, signature, payload } = &*LOGGED;
+    let Logged { log, material, signature, payload } = &*LOGGED;
     let parsed = SignedEntryTimestamp::parse(data);
-    let entry = Entry { material, signature, payload };
-    if let Ok(time) = entry.logged(data, std::slice::from_ref(key), now()) {
+    let entry = Entry { kind: Kind::HashedRekord, material, signature, payload };
+    if let Ok(time) = entry.logged(data, std::slice::from_ref(log), now()) {
         assert!(parsed.is_ok());
         assert_eq!(time, now(), "a forged time");
-        let other = Entry { payload: b"another", ..entry };
-        assert!(other.logged(data, std::slice::from_ref(key), now()).is_err());
+        let other = Entry { payload: &Digest::sha256(b"another"), ..entry };
+        assert!(other.logged(data, std::slice::from_ref(log), now()).is_err());
     }
 }
 
@@ -267,6 +310,7 @@ fn set(data: &[u8]) {
 fn signature(data: &[u8]) {
     match UntrustedSignature::parse(data) {
         Ok(UntrustedSignature::Simple(message)) => assert!(data.ends_with(&message)),
+        Ok(UntrustedSignature::Bundle(_)) => panic!("a store says where a bundle was found"),
         Ok(UntrustedSignature::Sigstore(_)) => assert!(data.starts_with(b"\0sigstore-json\n")),
         Err(_) => {}
     }

@@ -13,6 +13,7 @@ use std::time::SystemTime;
 pub use statement::StatementError;
 
 pub(super) use parse::certificate;
+pub(super) use statement::SIGNATURE;
 
 use super::certificate::{Authorities, SignerCertificate};
 use super::inclusion::Proof;

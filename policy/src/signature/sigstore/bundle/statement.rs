@@ -8,7 +8,7 @@ const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 
 /// What cosign says by signing an image. Every other predicate tells something about the image, a
 /// vulnerability report for example: it says nothing for it.
-const SIGNATURE: &str = "https://sigstore.dev/cosign/sign/v1";
+pub(in super::super) const SIGNATURE: &str = "https://sigstore.dev/cosign/sign/v1";
 
 /// The digests that a statement signs for; there is at least one.
 pub(super) fn subjects(payload: &[u8]) -> Result<Vec<Digest>, StatementError> {
