@@ -5,6 +5,7 @@
 //! falls back to the snapshot that was read last, and says so each time. A namespace with a policy of
 //! its own is decided by that alone, as in CRI-O.
 
+mod exemptions;
 mod file;
 mod search;
 
@@ -19,6 +20,7 @@ use pullgate_policy::limits;
 use pullgate_policy::lookaside::{Lookaside, LookasideError};
 use pullgate_policy::namespace::Namespace;
 
+pub use exemptions::{Admins, Exemptions};
 pub use file::FileError;
 
 use crate::audit::{chain, message_id, printable};

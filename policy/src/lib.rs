@@ -10,6 +10,7 @@
 pub mod decision;
 pub mod digest;
 pub mod document;
+pub mod exemption;
 pub mod identity;
 pub mod limits;
 pub mod lint;

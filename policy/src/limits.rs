@@ -19,6 +19,9 @@ pub const PAYLOAD_BYTES: usize = 1 << 20;
 /// Largest policy.json or registries.d file, in bytes: far above any real file.
 pub const CONFIGURATION_BYTES: usize = 4 << 20;
 
+/// Largest exemption, in bytes: far above any list of scopes.
+pub const EXEMPTION_BYTES: usize = 64 << 10;
+
 /// Largest keyring file, in bytes: far above a distribution's complete keyring.
 pub const KEYRING_BYTES: usize = 16 << 20;
 

@@ -147,6 +147,32 @@ impl Signer {
         output.stdout
     }
 
+    /// Signs a text that stays as it is: `gpg --detach-sign`.
+    #[must_use]
+    pub fn sign_detached(&self, text: &[u8]) -> Vec<u8> {
+        self.sign_detached_with(&self.fingerprint, text)
+    }
+
+    /// Signs it with a subkey that is made for it.
+    #[must_use]
+    pub fn sign_detached_with_subkey(&self, text: &[u8]) -> Vec<u8> {
+        let unlocked = ["--passphrase", "", "--pinentry-mode", "loopback"];
+        run(self.gpg(&unlocked).args(["--quick-add-key", &self.fingerprint, "ed25519", "sign"]));
+        let listing = run(&mut self.gpg(&["--with-colons", "--list-keys"]));
+        let listing = String::from_utf8(listing).expect("a listing of ASCII");
+        let last = listing.lines().rfind(|line| line.starts_with("fpr:")).expect("a fingerprint");
+        let subkey = last.trim_start_matches("fpr").trim_matches(':');
+        // Without the exclamation mark gpg takes the newest signing key of the certificate.
+        self.sign_detached_with(&format!("{subkey}!"), text)
+    }
+
+    fn sign_detached_with(&self, key: &str, text: &[u8]) -> Vec<u8> {
+        let (text, out) = (self.file("text", text), self.home.path().join("text.sig"));
+        let mut gpg = self.gpg(&["--yes", "--local-user", key, "--output"]);
+        run(gpg.arg(&out).arg("--detach-sign").arg(text));
+        std::fs::read(out).expect("gpg to write the signature")
+    }
+
     /// Signs with skopeo.
     #[must_use]
     pub fn sign_with_skopeo(&self, manifest: &[u8], reference: &str) -> Vec<u8> {

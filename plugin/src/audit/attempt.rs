@@ -26,6 +26,12 @@ pub struct Signer {
     pub fingerprint: String,
 }
 
+#[derive(Debug)]
+struct Exempted {
+    name: String,
+    words: String,
+}
+
 #[derive(Debug, Default)]
 struct Record {
     pull_id: String,
@@ -40,6 +46,7 @@ struct Record {
     signer: Option<String>,
     fingerprint: Option<String>,
     mode: Option<&'static str>,
+    exemption: Option<Exempted>,
     bytes: Option<u64>,
 }
 
@@ -100,6 +107,13 @@ impl Attempt {
         };
         self.record.signer = join(|signer| &signer.identity);
         self.record.fingerprint = join(|signer| &signer.fingerprint);
+    }
+
+    /// The exemption that lets in what the policy refuses: its name and digest, and in words what it
+    /// overrules and why.
+    pub fn exemption(&mut self, name: &str, words: &str) {
+        let (name, words) = (printable(name).into_owned(), printable(words).into_owned());
+        self.record.exemption = Some(Exempted { name, words });
     }
 
     /// How many bytes of content came over the network.
@@ -185,6 +199,7 @@ macro_rules! record {
             SIGNER = $record.signer,
             KEY_FPR = $record.fingerprint,
             MODE = $record.mode,
+            EXEMPTION = $record.exemption.as_ref().map(|exempted| &*exempted.name),
             NAMESPACE = some($record.namespace.as_str()),
             POD = some($record.pod.as_str()),
             SERVICE_ACCOUNT = some($record.service_account.as_str()),
@@ -203,7 +218,12 @@ impl Record {
             Outcome::Abandoned => {
                 record!(INFO, ABANDONED, self, duration, "abandoned {image}: the client went away");
             }
-            Outcome::Accepted => record!(INFO, ACCEPTED, self, duration, "accepted {image}"),
+            Outcome::Accepted => match &self.exemption {
+                None => record!(INFO, ACCEPTED, self, duration, "accepted {image}"),
+                Some(Exempted { words, .. }) => {
+                    record!(WARN, ACCEPTED, self, duration, "accepted {image} {words}");
+                }
+            },
             Outcome::Audited(why) => {
                 record!(WARN, AUDITED, self, duration, "would reject {image}: {}", printable(why));
             }

@@ -9,6 +9,10 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("CONTAINERD_VERSION", "the version that containerd says of itself"),
     ("CRI_METHOD", "the path of the gRPC method that was called"),
     ("DURATION_US", "how long the pull took, in microseconds"),
+    (
+        "EXEMPTION",
+        "the exemption that let the image in, or does not count: its file and its digest",
+    ),
     ("IMAGE_DIGEST", "the digest of the manifest that the decision is about"),
     ("IMAGE_REF", "the reference of the image, in its full form once it is parsed"),
     ("KEY_FPR", "the fingerprint of each key that signed, separated by comma and space"),

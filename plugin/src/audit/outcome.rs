@@ -64,6 +64,8 @@ pub mod message_id {
         CONFIG_KEPT = "e0e3d434380645ddba11b04ac44f3cf4";
         /// The configuration was read again.
         CONFIG_READ = "09685412ed5e44d382320cad5b89e232";
+        /// An exemption does not count.
+        EXEMPTION_IGNORED = "6ebddd1ef834475f87f6633ba0680a57";
         /// A pull failed for another reason than the policy.
         FAILED = "308e61cbd1ff4a6c8bf75d1714920af2";
         /// policy.json or registries.d changed, and the change is in force.

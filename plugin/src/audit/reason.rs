@@ -157,6 +157,9 @@ reasons! {
         DiskFull = "DISK_FULL", Failed:
             "there is no room left for the image",
             "free space below containerd's root directory";
+        Exempted = "EXEMPTED", Accepted:
+            "the policy refuses the image, and a signed exemption of the admins let it in",
+            "see EXEMPTION, and who signed it in SIGNER; mend what the message says before it ends";
         ImageNotFound = "IMAGE_NOT_FOUND", Failed:
             "the registry has no such image",
             "correct the image of the pod; the message names each host that was asked";

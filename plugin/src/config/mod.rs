@@ -1,20 +1,20 @@
 //! `config.toml`: where things are. What may enter the node is the policy's business.
 
+mod break_glass;
+mod mode;
 mod raw;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pullgate_policy::decision::{self, Modes};
-use pullgate_policy::namespace::Namespace;
 use tracing::level_filters::LevelFilter;
 
 use crate::{ledger, trust};
-use raw::{Applied, Raw, RawLedger, RawMode};
+pub use mode::Mode;
+use raw::{Raw, RawLedger};
 
 /// Where the configuration lies unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/pullgate/config.toml";
@@ -30,6 +30,8 @@ pub struct Config {
     pub policy: Policy,
     /// Whether it is enforced.
     pub mode: Mode,
+    /// What overrules a refusal.
+    pub break_glass: trust::Exemptions,
     /// Registries.
     pub registry: Registry,
     /// What is remembered of decisions.
@@ -60,15 +62,6 @@ pub struct Policy {
     pub extensions: bool,
     /// Whether a broken file leaves the last good one in force.
     pub keep_last_good: bool,
-}
-
-/// What becomes of a refusal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mode {
-    /// The mode of every image.
-    pub modes: Modes,
-    /// How long a verdict may take that changes nothing.
-    pub audit_deadline: Duration,
 }
 
 /// How registries are reached.
@@ -217,6 +210,7 @@ impl Parser<'_> {
                 keep_last_good: raw.policy.keep_last_good,
             },
             mode: self.mode(raw.mode)?,
+            break_glass: self.break_glass(raw.break_glass)?,
             registry: Registry {
                 config_path: self.roots(roots)?,
                 max_parallel_layers: self.layers(registry.max_parallel_layers.unwrap_or(3))?,
@@ -284,31 +278,6 @@ impl Parser<'_> {
         })
     }
 
-    fn mode(&self, raw: RawMode) -> Result<Mode, ConfigError> {
-        let mut namespaces = BTreeMap::new();
-        for (name, applied) in raw.namespaces {
-            let namespace = Namespace::parse(&name);
-            let namespace = namespace
-                .ok()
-                .ok_or_else(|| self.wrong("mode.namespaces", &name, "a namespace's name"))?;
-            namespaces.insert(namespace, applied.into());
-        }
-        if raw.scopes.contains_key("") {
-            let expected = "a scope of policy.json; for every image there is `mode.default`";
-            return Err(self.wrong("mode.scopes", "", expected));
-        }
-        let scopes = raw.scopes.into_iter().map(|(scope, applied)| (scope, applied.into()));
-        let deadline = raw.audit_deadline.as_deref().unwrap_or("1m");
-        Ok(Mode {
-            modes: Modes {
-                default: raw.default.unwrap_or(Applied::Enforce).into(),
-                scopes: scopes.collect(),
-                namespaces,
-            },
-            audit_deadline: self.timeout("mode.audit_deadline", deadline)?,
-        })
-    }
-
     fn timeout(&self, key: &'static str, text: &str) -> Result<Duration, ConfigError> {
         duration(text, MAX_DURATION).ok_or_else(|| {
             let expected = "a number from 1 on and its unit, `s`, `m` or `h`, for example `5m`";
@@ -332,15 +301,6 @@ impl Parser<'_> {
 
     fn wrong(&self, key: &'static str, found: &str, expected: &'static str) -> ConfigError {
         ConfigError::Value { file: self.file.to_owned(), key, found: found.to_owned(), expected }
-    }
-}
-
-impl From<Applied> for decision::Mode {
-    fn from(applied: Applied) -> Self {
-        match applied {
-            Applied::Audit => Self::Audit,
-            Applied::Enforce => Self::Enforce,
-        }
     }
 }
 

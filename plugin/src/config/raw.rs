@@ -12,6 +12,7 @@ pub(super) struct Raw {
     pub(super) containerd: RawContainerd,
     pub(super) policy: RawPolicy,
     pub(super) mode: RawMode,
+    pub(super) break_glass: RawBreakGlass,
     pub(super) registry: RawRegistry,
     pub(super) ledger: RawLedger,
     pub(super) log: RawLog,
@@ -47,6 +48,15 @@ pub(super) struct RawMode {
     pub(super) scopes: BTreeMap<String, Applied>,
     pub(super) namespaces: BTreeMap<String, Applied>,
     pub(super) audit_deadline: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawBreakGlass {
+    pub(super) exemptions: Option<PathBuf>,
+    pub(super) keys: Vec<PathBuf>,
+    pub(super) required: Option<u32>,
+    pub(super) longest: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]

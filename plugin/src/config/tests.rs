@@ -14,6 +14,8 @@ fn nothing_said_gives_the_defaults() {
     assert_eq!(config.registry.max_parallel_layers.get(), 3);
     assert_eq!(config.registry.no_progress_timeout.as_secs(), 300);
     assert_eq!(config.mode.modes, Modes::enforce());
+    assert_eq!(config.break_glass.folder, Path::new("/etc/pullgate/exemptions"));
+    assert_eq!(config.break_glass.admins, None);
     assert_eq!(config.mode.audit_deadline.as_secs(), 60);
     assert_eq!(config.policy.namespaces, Path::new("/etc/pullgate/policies"));
     assert_eq!((config.policy.path, config.policy.keep_last_good), (None, false));
@@ -38,6 +40,9 @@ fn the_shipped_file_says_the_defaults() {
     assert_eq!(config.ledger, defaults.ledger);
     assert_eq!(config.mode.modes.default, defaults.mode.modes.default);
     assert_eq!(config.mode.audit_deadline, defaults.mode.audit_deadline);
+    assert_eq!(config.break_glass.folder, defaults.break_glass.folder);
+    let admins = config.break_glass.admins.unwrap();
+    assert_eq!((admins.required.get(), admins.longest.as_secs()), (2, 24 * 60 * 60));
     assert_eq!(config.log_level, defaults.log_level);
     assert!(config.containerd.sandbox_image.is_some(), "every key stands in the shipped file");
     assert!(config.policy.path.is_some() && config.policy.registries_d.is_some());
@@ -68,7 +73,7 @@ fn errors_name_file_key_and_expectation() {
         (
             "[crii]",
             "c: `crii`: unknown field `crii`, expected one of `cri`, `containerd`, `policy`, \
-             `mode`, `registry`, `ledger`, `log`",
+             `mode`, `break_glass`, `registry`, `ledger`, `log`",
         ),
         ("[cri]\nsocket = 3", "c: `cri.socket`: invalid type: integer `3`, expected a string"),
         (
@@ -92,6 +97,29 @@ fn errors_name_file_key_and_expectation() {
         (
             "[policy]\nkeep_last_good = 'yes'",
             "c: `policy.keep_last_good`: invalid type: string \"yes\", expected a boolean",
+        ),
+        (
+            "[break_glass]\nkeys = ['/a.asc']",
+            "c: `break_glass.required`: found `nothing`, expected how many of the keys must have \
+             signed, from 1 on",
+        ),
+        (
+            "[break_glass]\nkeys = ['/a.asc']\nrequired = 0",
+            "c: `break_glass.required`: found `0`, expected how many of the keys must have signed, \
+             from 1 on",
+        ),
+        (
+            "[break_glass]\nrequired = 2",
+            "c: `break_glass.keys`: found `nothing`, expected the files of the admins' keys",
+        ),
+        (
+            "[break_glass]\nkeys = ['a.asc']\nrequired = 1",
+            "c: `break_glass.keys`: found `a.asc`, expected an absolute path",
+        ),
+        (
+            "[break_glass]\nlongest = '169h'",
+            "c: `break_glass.longest`: found `169h`, expected a number from 1 on and its unit, `s`, \
+             `m` or `h`, at most `168h`",
         ),
         (
             "[mode]\ndefault = 'warn'",

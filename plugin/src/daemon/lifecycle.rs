@@ -35,6 +35,7 @@ pub(super) async fn run(
 ) -> Result<(), DaemonError> {
     let mut signals = Signals::new().map_err(DaemonError::Runtime)?;
     let gate = assemble(&config, None)?;
+    startup::modes(&config);
     let policy = startup::policy(&gate.trust);
     let (gates, gate) = watch::channel(Arc::new(gate));
     let listener = listen(&config, activated)?;
@@ -131,6 +132,7 @@ impl Daemon {
             }
         }
         let gate = assemble(&config, Some(&self.gates.borrow()))?;
+        startup::modes(&config);
         self.gates.send_replace(Arc::new(gate));
         self.level.set(config.log_level);
         self.config = config;

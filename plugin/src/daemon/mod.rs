@@ -41,6 +41,7 @@ pub(crate) fn assemble(config: &Config, previous: Option<&Gate>) -> Result<Gate,
         modes: config.mode.modes.clone(),
         audit_deadline: config.mode.audit_deadline,
         audits: previous.map(|gate| gate.audits.clone()).unwrap_or_default(),
+        exemptions: config.break_glass.clone(),
         registry: Registry::new(Settings {
             config_path: config.registry.config_path.clone(),
             no_progress,

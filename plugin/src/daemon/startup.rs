@@ -34,6 +34,15 @@ pub(super) fn policy(trust: &Trust) -> Policy {
     }
 }
 
+/// Says that refusals do not count everywhere: a node must not be left in audit mode by oversight.
+pub(super) fn modes(config: &Config) {
+    if config.mode.modes.audits() {
+        tracing::warn!(
+            "config.toml says audit for some images: they enter whatever the policy says"
+        );
+    }
+}
+
 /// Records the start, once containerd answered or was waited for in vain.
 pub(super) fn record(config: &Config, policy: &Policy, containerd: Option<&Node>) {
     const VERSION: &str = env!("CARGO_PKG_VERSION");

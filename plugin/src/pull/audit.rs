@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::{Checked, Findings, PullError, note, note_basis};
+use super::notes::{note, note_basis};
+use super::{Checked, Findings, PullError};
 use crate::audit::{Attempt, chain};
 
 /// The verdicts that are sought beside a hand-over, or after it. Clones are the same.

@@ -108,6 +108,24 @@ impl PullError {
         }
     }
 
+    /// Whether an exemption may overrule it: the policy refuses, or nothing can be said. What is wrong
+    /// with the image itself or with its registry stays wrong.
+    #[must_use]
+    pub const fn may_be_overruled(&self) -> bool {
+        match self {
+            Self::Evidence(_) | Self::Rejected(_) | Self::Trust(_) => true,
+            Self::Blob { .. }
+            | Self::Credentials(_)
+            | Self::Handoff(_)
+            | Self::Manifest { .. }
+            | Self::Namespace(_)
+            | Self::NoPlatform { .. }
+            | Self::NoVerdict { .. }
+            | Self::Reference(_)
+            | Self::Registry(_) => false,
+        }
+    }
+
     /// The stable reason of the record.
     #[must_use]
     pub fn reason(&self) -> Reason {

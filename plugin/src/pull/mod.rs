@@ -4,12 +4,13 @@ mod audit;
 mod error;
 mod findings;
 mod image;
+mod notes;
 mod transfer;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use pullgate_policy::decision::{Basis, Code, Decision, Listing, Modes, Subject};
+use pullgate_policy::decision::{Code, Decision, Listing, Modes, Subject};
 use pullgate_policy::namespace::{Namespace, NamespaceError};
 use pullgate_policy::platform::Platform;
 use pullgate_policy::reference::PullReference;
@@ -19,13 +20,14 @@ pub use audit::Audits;
 pub use error::{Class, PullError};
 pub use findings::{Checked, Findings, Resolution};
 
-use crate::audit::{Attempt, Reason, Signer, chain};
+use crate::audit::{Attempt, chain};
 use crate::containerd::Containerd;
 use crate::evidence::{Collector, Evidence};
 use crate::registry::{AuthConfig, Credentials, Registry, Repository};
-use crate::trust::{Snapshot, Trust};
+use crate::trust::{Exemptions, Snapshot, Trust};
 use audit::PendingVerdict;
 use image::{Image, Part};
+use notes::{note, note_basis};
 use transfer::Transfer;
 
 /// What kubelet asks for. Nothing in it has been checked.
@@ -84,6 +86,8 @@ pub struct Gate {
     pub audit_deadline: Duration,
     /// Those that are still sought.
     pub audits: Audits,
+    /// What overrules refusals.
+    pub exemptions: Exemptions,
     /// The registry client.
     pub registry: Registry,
     /// The reader of signature stores.
@@ -203,15 +207,20 @@ impl Gate {
         findings: &mut Findings,
     ) -> Result<Judged, PullError> {
         findings.reference = Some(asked.reference.clone());
-        let trust = self.trust.snapshot(asked.namespace.as_ref())?;
-        findings.trust = Some(Arc::clone(&trust));
+        let trust = self.trust.snapshot(asked.namespace.as_ref()).map_err(PullError::from);
+        let exempted = |now| self.exemptions.covering(&asked.reference, now).is_some();
+        let trust = match trust {
+            Err(error) if !exempted(SystemTime::now()) => return Err(error),
+            trust => trust,
+        };
+        findings.trust = trust.as_ref().ok().cloned();
         note(findings, attempt);
 
         let (repository, image) = self.resolve(&asked.reference, auth).await?;
         attempt.digest(&image.manifest.descriptor.digest.to_string());
         findings.image = Some(Resolution::of(&image));
 
-        let verdict = self.verdict(&trust, &asked.reference, &image, findings).await;
+        let verdict = self.verdict(trust, &asked.reference, &image, findings).await;
         note(findings, attempt);
         let admission = verdict?;
         note_basis(admission.basis(), attempt);
@@ -221,18 +230,38 @@ impl Gate {
     /// The verdict about an image that enters whatever it is.
     async fn audit(self: Arc<Self>, asked: Asked, image: Arc<Image>) -> Checked {
         let mut findings = Findings::default();
-        let verdict = match self.trust.snapshot(asked.namespace.as_ref()) {
-            Ok(trust) => {
-                findings.trust = Some(Arc::clone(&trust));
-                self.verdict(&trust, &asked.reference, &image, &mut findings).await
-            }
-            Err(error) => Err(error.into()),
-        };
+        let trust = self.trust.snapshot(asked.namespace.as_ref()).map_err(PullError::from);
+        findings.trust = trust.as_ref().ok().cloned();
+        let verdict = self.verdict(trust, &asked.reference, &image, &mut findings).await;
         Checked { findings, verdict: verdict.map(|admission| admission.basis().clone()) }
     }
 
-    /// Collects what the policy asks for, and asks it.
+    /// The policy's word or, where that is a refusal, an exemption that overrules it.
     async fn verdict(
+        &self,
+        trust: Result<Arc<Snapshot>, PullError>,
+        reference: &PullReference,
+        image: &Image,
+        findings: &mut Findings,
+    ) -> Result<Admission, PullError> {
+        let word = match trust {
+            Ok(trust) => self.word(&trust, reference, image, findings).await,
+            Err(error) => Err(error),
+        };
+        word.or_else(|refusal| {
+            if !refusal.may_be_overruled() {
+                return Err(refusal);
+            }
+            let exemption = self.exemptions.covering(reference, SystemTime::now());
+            let proof = &image.manifest.proof;
+            exemption
+                .and_then(|exemption| exemption.overrule(chain(&refusal), reference, proof))
+                .ok_or(refusal)
+        })
+    }
+
+    /// Collects what the policy asks for, and asks it.
+    async fn word(
         &self,
         trust: &Snapshot,
         reference: &PullReference,
@@ -363,35 +392,4 @@ fn decide_on(
     };
     let material = Snapshot::material(applicable.requirements);
     decide(applicable, subject, &material, SystemTime::now())
-}
-
-/// Notes for the record which policy decides, and where in it.
-fn note(findings: &Findings, attempt: &mut Attempt) {
-    if let Some(trust) = &findings.trust {
-        attempt.policy_file(&trust.policy_path().display().to_string());
-    }
-    if let Some(trace) = &findings.trace {
-        attempt.scope(&trace.scope);
-        tracing::debug!(PULL_ID = attempt.id(), ?trace, "decided");
-    }
-}
-
-/// Notes for the record what an acceptance rests on.
-fn note_basis(basis: &Basis, attempt: &mut Attempt) {
-    match basis {
-        // The record is that of the verdict, which is still to come.
-        Basis::Audited => {}
-        Basis::Signed(signers) => {
-            attempt.reason(Reason::Signed);
-            let signers: Vec<Signer> = signers
-                .iter()
-                .map(|signer| Signer {
-                    identity: signer.name.clone().unwrap_or_default(),
-                    fingerprint: signer.fingerprint.clone(),
-                })
-                .collect();
-            attempt.signers(&signers);
-        }
-        Basis::Unverified => attempt.reason(Reason::Unverified),
-    }
 }

@@ -2,6 +2,7 @@
 //! [`Admission`].
 
 mod code;
+mod exempt;
 mod material;
 mod mode;
 mod signed_by;
@@ -15,6 +16,7 @@ use std::time::SystemTime;
 
 use crate::digest::Digest;
 use crate::document::{Applicable, Requirement};
+use crate::exemption::Exemption;
 use crate::reference::PullReference;
 use crate::signature::Signer;
 
@@ -104,8 +106,9 @@ pub struct Decision {
     pub verdict: Result<Admission, Rejection>,
 }
 
-/// Proof that this manifest may enter the node for this reference. Made only by [`decide`] or, where the
-/// configuration says `audit`, by [`Auditing::admit`]; the basis tells which.
+/// Proof that this manifest may enter the node for this reference. Made only by [`decide`], where the
+/// configuration says `audit` by [`Auditing::admit`], and after a refusal by [`Exemption::overrule`]; the
+/// basis tells which.
 ///
 /// ```compile_fail,E0451
 /// use pullgate_policy::decision::{Admission, Basis};
@@ -125,8 +128,17 @@ pub struct Admission {
 /// What an admission rests on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Basis {
-    /// The node's configuration: a verdict is sought, and changes nothing.
+    /// The node's configuration: a verdict is sought, and changes nothing. It holds for this once: the
+    /// configuration may change.
     Audited,
+    /// An exemption that enough admins signed, where the policy refuses. It holds for this once: the
+    /// exemption ends by itself, and may be removed.
+    Exempted {
+        /// The exemption.
+        exemption: Box<Exemption>,
+        /// The refusal that it overrules, in words.
+        refusal: String,
+    },
     /// Signatures, and who made them.
     Signed(Vec<Signer>),
     /// `insecureAcceptAnything`: nobody vouches for the image.

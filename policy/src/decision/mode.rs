@@ -35,6 +35,13 @@ impl Modes {
         Self { default: Mode::Enforce, scopes: BTreeMap::new(), namespaces: BTreeMap::new() }
     }
 
+    /// Whether anything at all is let in whatever the policy says.
+    #[must_use]
+    pub fn audits(&self) -> bool {
+        let said = self.scopes.values().chain(self.namespaces.values());
+        [&self.default].into_iter().chain(said).any(|mode| *mode == Mode::Audit)
+    }
+
     /// The leave to let `reference` in whatever the policy says, for a pod of `namespace`. None where
     /// the policy is enforced.
     #[must_use]
@@ -118,6 +125,7 @@ mod tests {
             assert_eq!(found.is_some(), audited, "{default:?} {image} {name:?}");
             assert!(Modes::enforce().auditing(&reference, name.as_ref()).is_none(), "{image}");
         }
+        assert!(modes(Mode::Enforce).audits() && !Modes::enforce().audits());
     }
 
     #[test]

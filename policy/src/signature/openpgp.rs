@@ -1,8 +1,10 @@
 //! OpenPGP: keyrings, and signed messages verified with sequoia-openpgp.
 
+mod detached;
 mod error;
 mod keyring;
 mod message;
+mod signer;
 
 pub use error::{KeyringError, OpenPgpError};
 pub use keyring::Keyring;

@@ -10,7 +10,7 @@ use pullgate::containerd::Containerd;
 use pullgate::evidence::Collector;
 use pullgate::pull::{Audits, Gate, Pod, PullRequest};
 use pullgate::registry::{AuthConfig, Registry, Settings};
-use pullgate::trust::{Settings as TrustSettings, Trust};
+use pullgate::trust::{Exemptions, Settings as TrustSettings, Trust};
 use pullgate_policy::decision::Modes;
 use pullgate_policy::platform::Platform;
 use pullgate_tests::place;
@@ -60,6 +60,7 @@ async fn ours(case: &Case) -> Verdict {
         modes: Modes::enforce(),
         audit_deadline: patience,
         audits: Audits::default(),
+        exemptions: Exemptions { folder: "/nowhere".into(), admins: None },
         registry,
         collector: Collector::new(patience).expect("a client"),
         // Nothing is handed over.

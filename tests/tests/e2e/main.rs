@@ -4,6 +4,7 @@
 mod audit;
 mod broken;
 mod environment;
+mod exemption;
 mod identity;
 mod journal;
 mod namespaces;

@@ -10,8 +10,8 @@ use sequoia_openpgp::crypto::mpi;
 use sequoia_openpgp::packet::Key;
 use sequoia_openpgp::packet::key::{PublicParts, UnspecifiedRole};
 
-use super::message;
-use super::{KeyringError, OpenPgpError, SignedMessage, standard_policy};
+use super::{KeyringError, OpenPgpError, SignedMessage, Signer, standard_policy};
+use super::{detached, message, signer};
 use crate::signature::anchor::{Anchor, Kind};
 use crate::strict::excerpt;
 
@@ -74,6 +74,18 @@ impl Keyring {
         message::check_structure(text)?;
         message::verify(text, &self.certs, now)
     }
+
+    /// What each of the detached `signatures` of `text` says: who made it, if the key is one of these
+    /// and valid at `now`.
+    #[must_use]
+    pub fn verify_detached(
+        &self,
+        text: &[u8],
+        signatures: &[u8],
+        now: SystemTime,
+    ) -> Vec<Result<Signer, OpenPgpError>> {
+        detached::verify(text, signatures, &self.certs, now)
+    }
 }
 
 fn describe(cert: &Cert, now: SystemTime) -> Anchor {
@@ -88,7 +100,7 @@ fn describe(cert: &Cert, now: SystemTime) -> Anchor {
         .reduce(|one, other| one.zip(other).map(|(one, other)| one.max(other)))
         .flatten();
     let outcomes =
-        signing.iter().map(|key| message::still_valid(cert, &key.key().key_handle(), &policy, now));
+        signing.iter().map(|key| signer::still_valid(cert, &key.key().key_handle(), &policy, now));
     let fault = match outcomes.reduce(|one, other| one.or(other)) {
         Some(outcome) => outcome.err().map(|error| error.to_string()),
         None => Some(valid.as_ref().err().map_or_else(
