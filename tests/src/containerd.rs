@@ -103,10 +103,28 @@ impl Containerd {
         self.serve().await;
     }
 
+    /// Runs this containerd's own `ctr` on the images of Kubernetes.
+    pub fn ctr(&self, arguments: &[&str]) {
+        let mut ctr = process::with_usr(&self.version.usr(), "/usr/bin/ctr");
+        ctr.arg("--address").arg(self.socket()).args(["--namespace", "k8s.io"]).args(arguments);
+        process::run(&mut ctr);
+    }
+
     async fn serve(&mut self) {
         let socket = self.socket();
         let answers = async |_: &Process| Cri::connect(&socket).await?.version().await.ok();
         self.process.until("serving CRI", answers).await;
+    }
+}
+
+/// Shims outlive their containerd, and containers their shim: those that a test left are ended.
+impl Drop for Containerd {
+    fn drop(&mut self) {
+        self.process.kill();
+        let socket = self.socket();
+        process::kill_children_of(|command| {
+            command.contains("containerd-shim") && command.contains(&*socket.to_string_lossy())
+        });
     }
 }
 

@@ -6,9 +6,12 @@ use hyper_util::rt::TokioIo;
 use pullgate_proto::image_service_client::ImageServiceClient;
 use pullgate_proto::runtime_service_client::RuntimeServiceClient;
 use pullgate_proto::{
-    AuthConfig, Image, ImageSpec, ImageStatusRequest, ImageStatusResponse, ListImagesRequest,
-    PodSandboxConfig, PodSandboxMetadata, PullImageRequest, RemoveImageRequest, VersionRequest,
-    VersionResponse,
+    AuthConfig, ContainerConfig, ContainerMetadata, CreateContainerRequest, Image, ImageSpec,
+    ImageStatusRequest, ImageStatusResponse, LinuxContainerConfig, LinuxPodSandboxConfig,
+    LinuxSandboxSecurityContext, ListImagesRequest, NamespaceMode, NamespaceOption,
+    PodSandboxConfig, PodSandboxMetadata, PullImageRequest, RemoveContainerRequest,
+    RemoveImageRequest, RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest,
+    StopContainerRequest, StopPodSandboxRequest, VersionRequest, VersionResponse,
 };
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -128,6 +131,124 @@ impl Cri {
         let request = RemoveImageRequest { image: Some(named(image)) };
         self.images().remove_image(request).await?;
         Ok(())
+    }
+}
+
+/// What kubelet does with pods and containers.
+impl Cri {
+    /// `RunPodSandbox`. Returns the ID.
+    ///
+    /// # Errors
+    /// The status that was answered.
+    pub async fn run_sandbox(&self, pod: &PodSandboxConfig) -> Result<String, Status> {
+        let request = RunPodSandboxRequest { config: Some(pod.clone()), ..Default::default() };
+        let mut runtime = self.runtime();
+        let answer = Box::pin(runtime.run_pod_sandbox(request)).await?;
+        Ok(answer.into_inner().pod_sandbox_id)
+    }
+
+    /// `CreateContainer`. Returns the ID.
+    ///
+    /// # Errors
+    /// The status that was answered.
+    pub async fn create(
+        &self,
+        sandbox: &str,
+        pod: &PodSandboxConfig,
+        config: ContainerConfig,
+    ) -> Result<String, Status> {
+        let request = CreateContainerRequest {
+            pod_sandbox_id: sandbox.to_owned(),
+            config: Some(config),
+            sandbox_config: Some(pod.clone()),
+        };
+        let mut runtime = self.runtime();
+        let answer = Box::pin(runtime.create_container(request)).await?;
+        Ok(answer.into_inner().container_id)
+    }
+
+    /// `StartContainer`.
+    ///
+    /// # Errors
+    /// The status that was answered.
+    pub async fn start(&self, container: &str) -> Result<(), Status> {
+        let request = StartContainerRequest { container_id: container.to_owned() };
+        self.runtime().start_container(request).await?;
+        Ok(())
+    }
+
+    /// `StopContainer` without patience, and `RemoveContainer`.
+    ///
+    /// # Errors
+    /// The status that was answered.
+    pub async fn remove_container(&self, container: &str) -> Result<(), Status> {
+        let container_id = container.to_owned();
+        let request = StopContainerRequest { container_id: container_id.clone(), timeout: 0 };
+        self.runtime().stop_container(request).await?;
+        self.runtime().remove_container(RemoveContainerRequest { container_id }).await?;
+        Ok(())
+    }
+
+    /// `StopPodSandbox` and `RemovePodSandbox`.
+    ///
+    /// # Errors
+    /// The status that was answered.
+    pub async fn remove_sandbox(&self, sandbox: &str) -> Result<(), Status> {
+        let pod_sandbox_id = sandbox.to_owned();
+        let request = StopPodSandboxRequest { pod_sandbox_id: pod_sandbox_id.clone() };
+        self.runtime().stop_pod_sandbox(request).await?;
+        self.runtime().remove_pod_sandbox(RemovePodSandboxRequest { pod_sandbox_id }).await?;
+        Ok(())
+    }
+}
+
+/// A pod in the network of the node: it needs no CNI.
+#[must_use]
+pub fn pod(namespace: &str, name: &str) -> PodSandboxConfig {
+    let namespaces = NamespaceOption {
+        network: NamespaceMode::Node.into(),
+        pid: NamespaceMode::Container.into(),
+        ..NamespaceOption::default()
+    };
+    let security = LinuxSandboxSecurityContext {
+        namespace_options: Some(namespaces),
+        ..LinuxSandboxSecurityContext::default()
+    };
+    PodSandboxConfig {
+        metadata: Some(PodSandboxMetadata {
+            name: name.to_owned(),
+            uid: format!("uid-of-{name}"),
+            namespace: namespace.to_owned(),
+            attempt: 0,
+        }),
+        linux: Some(LinuxPodSandboxConfig {
+            cgroup_parent: "/pullgate-tests".to_owned(),
+            security_context: Some(security),
+            ..LinuxPodSandboxConfig::default()
+        }),
+        ..PodSandboxConfig::default()
+    }
+}
+
+/// A container of a pod of `namespace`, as kubelet labels it. `image` is what kubelet passes, mostly an
+/// ID; `user_specified` what the pod says, which kubelets before 1.30 keep for themselves.
+#[must_use]
+pub fn container(namespace: &str, image: &str, user_specified: &str) -> ContainerConfig {
+    let labels = [
+        ("io.kubernetes.pod.namespace", namespace),
+        ("io.kubernetes.pod.name", "pod"),
+        ("io.kubernetes.container.name", "app"),
+    ];
+    ContainerConfig {
+        metadata: Some(ContainerMetadata { name: "app".to_owned(), attempt: 0 }),
+        image: Some(ImageSpec {
+            image: image.to_owned(),
+            user_specified_image: user_specified.to_owned(),
+            ..ImageSpec::default()
+        }),
+        labels: labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
+        linux: Some(LinuxContainerConfig::default()),
+        ..ContainerConfig::default()
     }
 }
 

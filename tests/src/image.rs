@@ -78,6 +78,20 @@ impl Image {
         registry.tag(repository, tag, &self.manifest.digest);
     }
 
+    /// The image as an archive that `ctr image import` reads, under `name`.
+    #[must_use]
+    pub fn archive(&self, name: &str) -> Vec<u8> {
+        let mut entry = self.manifest.descriptor();
+        entry["annotations"] = json!({"io.containerd.image.name": name});
+        let index = json!({"schemaVersion": 2, "manifests": [entry]}).to_string().into_bytes();
+        let layout = json!({"imageLayoutVersion": "1.0.0"}).to_string().into_bytes();
+        let mut files = vec![("oci-layout".to_owned(), layout), ("index.json".to_owned(), index)];
+        for blob in self.layers.iter().chain([&self.config, &self.manifest]) {
+            files.push((format!("blobs/{}", blob.digest.replace(':', "/")), blob.bytes.clone()));
+        }
+        tar(&files)
+    }
+
     /// Puts the image into `registry`; only its digest names it.
     pub fn store_untagged(&self, registry: &Registry, repository: &str) {
         for blob in self.layers.iter().chain([&self.config]) {
@@ -293,7 +307,7 @@ fn tar(files: &Files) -> Vec<u8> {
     let mut archive = tar::Builder::new(Vec::new());
     for (path, content) in files {
         let mut header = tar::Header::new_gnu();
-        header.set_mode(0o644);
+        header.set_mode(if content.starts_with(b"\x7fELF") { 0o755 } else { 0o644 });
         header.set_mtime(TIME_SECONDS);
         header.set_size(content.len() as u64);
         archive.append_data(&mut header, path, &**content).expect("tar into memory");

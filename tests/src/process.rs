@@ -155,6 +155,29 @@ fn in_namespace(script: &str, arguments: &[&OsStr]) -> Command {
     command
 }
 
+/// Kills the processes whose command line is ours, and their children.
+pub fn kill_children_of(ours: impl Fn(&str) -> bool) {
+    let processes: Vec<(i32, i32, String)> = std::fs::read_dir("/proc")
+        .expect("a list of processes")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(|id: i32| {
+            // One that has ended meanwhile is none of ours.
+            let command = std::fs::read(format!("/proc/{id}/cmdline")).ok()?;
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+            let (_, after_name) = stat.rsplit_once(") ")?;
+            let parent = after_name.split(' ').nth(1)?.parse().ok()?;
+            Some((id, parent, String::from_utf8_lossy(&command).into_owned()))
+        })
+        .collect();
+    for (id, _, _) in processes.iter().filter(|(_, _, command)| ours(command)) {
+        let children = processes.iter().filter(|(_, parent, _)| parent == id);
+        for (id, _, _) in children.chain(processes.iter().filter(|(other, _, _)| other == id)) {
+            // It may have ended by itself.
+            kill(Pid::from_raw(*id), Signal::SIGKILL).unwrap_or_default();
+        }
+    }
+}
+
 /// Runs a command to its end and returns what it printed. Panics with its errors if it fails.
 pub fn run(command: &mut Command) -> Vec<u8> {
     let output = command.stdin(Stdio::null()).output();

@@ -33,6 +33,7 @@ pub struct Settings {
 /// A running `pullgated`. Dropping it kills it and removes all it had.
 #[derive(Debug)]
 pub struct Pullgated {
+    command: Command,
     process: Process,
     directory: TempDir,
 }
@@ -41,8 +42,6 @@ impl Pullgated {
     /// Starts one in front of `containerd`, and waits until it says that it is ready.
     pub async fn start(containerd: &Containerd, settings: &Settings) -> Self {
         let directory = place::for_sockets("gate");
-        let ready = UnixDatagram::bind(directory.path().join("notify.sock"))
-            .expect("a socket in a directory of our own");
         if let Some(policy) = &settings.policy {
             std::fs::write(directory.path().join("policy.json"), policy)
                 .expect("policy.json to be written");
@@ -56,10 +55,24 @@ impl Pullgated {
         command.args(words).arg("--config").arg(&config);
         command.env("NOTIFY_SOCKET", directory.path().join("notify.sock"));
         command.envs(settings.environment.iter().map(|(name, value)| (name, value)));
-        let log = directory.path().join("log");
-        let mut process = Process::start("pullgated", &command, &log);
-        process.until("ready", async |_| said_ready(&ready)).await;
-        Self { process, directory }
+        let process = spawn(&command, directory.path()).await;
+        Self { command, process, directory }
+    }
+
+    /// Kills it without notice.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on what it had, after [`Self::stop`] or [`Self::kill`].
+    pub async fn start_again(&mut self) {
+        self.process = spawn(&self.command, self.directory.path()).await;
+    }
+
+    /// Its ledger.
+    #[must_use]
+    pub fn ledger(&self) -> PathBuf {
+        self.directory.path().join("ledger.db")
     }
 
     /// The unix socket that it serves.
@@ -120,6 +133,17 @@ impl Pullgated {
     }
 }
 
+async fn spawn(command: &Command, directory: &Path) -> Process {
+    let notify = directory.join("notify.sock");
+    if notify.exists() {
+        std::fs::remove_file(&notify).expect("the socket of the last start to be removed");
+    }
+    let ready = UnixDatagram::bind(&notify).expect("a socket in a directory of our own");
+    let mut process = Process::start("pullgated", command, &directory.join("log"));
+    process.until("ready", async |_| said_ready(&ready)).await;
+    process
+}
+
 /// Dotted keys at the top: `extra` can add to every table.
 fn configuration(containerd: &Containerd, settings: &Settings, directory: &Path) -> String {
     let or_none = |path: &Option<PathBuf>| path.clone().unwrap_or_else(|| directory.join("none"));
@@ -130,6 +154,7 @@ containerd.sandbox_image = '{SANDBOX_IMAGE}'
 policy.path = '{0}/policy.json'
 policy.namespaces = '{0}/policies'
 policy.registries_d = '{2}'
+ledger.path = '{0}/ledger.db'
 registry.config_path = '{3}'
 {4}",
         directory.display(),

@@ -1,8 +1,12 @@
 //! The images that most tests use.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 
 use crate::image::{Compression, Image, Index, Recipe};
+use crate::place;
+use crate::process::run;
 
 const MIB: usize = 1 << 20;
 
@@ -10,6 +14,47 @@ const MIB: usize = 1 << 20;
 #[must_use]
 pub fn tiny(text: &str) -> Image {
     Recipe::new().text(text).build()
+}
+
+/// An image whose program does nothing until it is told to end. `text` tells two of them apart.
+#[must_use]
+pub fn waiting(text: &str) -> Image {
+    let files = vec![("pause".to_owned(), pause()), ("hello.txt".to_owned(), text.into())];
+    let program = |config: &mut Value| config["config"] = json!({"Entrypoint": ["/pause"]});
+    Recipe::new().files(files).build_with(program, |_| {})
+}
+
+/// An image that says it is the checkpoint of a container.
+#[must_use]
+pub fn checkpoint(text: &str) -> Image {
+    let annotate = |manifest: &mut Value| {
+        manifest["annotations"] = json!({"org.criu.checkpoint.container.name": "app"});
+    };
+    Recipe::new().text(text).build_with(|_| {}, annotate)
+}
+
+/// A static program that reaps what it inherits and ends at a signal, as Kubernetes' pause does.
+fn pause() -> Vec<u8> {
+    const SOURCE: &str = r"
+        #include <signal.h>
+        #include <sys/wait.h>
+        #include <unistd.h>
+        static void end(int signal) { (void)signal; _exit(0); }
+        static void reap(int signal) {
+            (void)signal;
+            while (waitpid(-1, 0, WNOHANG) > 0) {}
+        }
+        int main(void) {
+            signal(SIGINT, end);
+            signal(SIGTERM, end);
+            signal(SIGCHLD, reap);
+            for (;;) pause();
+        }";
+    let folder = place::on_disk("pause");
+    let (source, program) = (folder.path().join("pause.c"), folder.path().join("pause"));
+    std::fs::write(&source, SOURCE).expect("a source file");
+    run(Command::new("gcc").args(["-Os", "-static", "-s", "-o"]).arg(&program).arg(&source));
+    std::fs::read(program).expect("gcc to write the program")
 }
 
 /// amd64, arm64 v8 and arm v7, and an attestation of the first, as `BuildKit` writes it.

@@ -8,12 +8,14 @@ mod fields;
 pub mod log;
 mod outcome;
 mod reason;
+mod running;
 mod text;
 
 pub use attempt::{Attempt, Signer};
 pub use fields::FIELDS;
 pub use outcome::{Outcome, message_id};
 pub use reason::Reason;
+pub use running::{Standing, running, running_total};
 pub use text::{chain, printable};
 
 /// Records a call that was refused before it became a pull: an unknown method of `ImageService`, or a

@@ -9,6 +9,8 @@ pub enum Outcome {
     Accepted,
     /// The image entered in audit mode, and would have been kept out otherwise.
     Audited,
+    /// The policy refused the image, and an exemption let it in, for this once.
+    Exempted,
     /// It failed for another reason than the policy.
     Failed,
     /// The call was refused before it became a pull.
@@ -19,10 +21,11 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Abandoned,
         Self::Accepted,
         Self::Audited,
+        Self::Exempted,
         Self::Failed,
         Self::Refused,
         Self::Rejected,
@@ -35,10 +38,17 @@ impl Outcome {
             Self::Abandoned => "abandoned",
             Self::Accepted => "accepted",
             Self::Audited => "audited",
+            Self::Exempted => "exempted",
             Self::Failed => "failed",
             Self::Refused => "refused",
             Self::Rejected => "rejected",
         }
+    }
+
+    /// The outcome of that word.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
     }
 }
 
@@ -76,6 +86,10 @@ pub mod message_id {
         REFUSED_CALL = "9722f51419544303ade4b6fa9e6fee3c";
         /// The policy did not accept an image.
         REJECTED = "24b267fb1ed4420692ab1d6556c7322b";
+        /// A container ran already when the daemon started.
+        RUNNING = "b72bb01d12b54e86b09dfa79902cd340";
+        /// How many containers ran already when the daemon started.
+        RUNNING_TOTAL = "acd093ae09be40d0ab7530bdc463785c";
         /// The daemon started.
         STARTED = "6d017504146b418b92076f2c27faf114";
         /// A key or certificate that the policy trusts ends soon, or has ended.

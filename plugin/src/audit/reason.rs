@@ -140,8 +140,11 @@ reasons! {
             "the client went away before the pull ended",
             "nothing: kubelet asks again; if it repeats, see runtimeRequestTimeout of kubelet";
         BadRequest = "BAD_REQUEST", Refused:
-            "a PullImage call could not be read",
+            "a call that could bring an image in could not be read",
             "see which client talks to the socket: kubelet and crictl do not send such calls";
+        CheckpointRefused = "CHECKPOINT_REFUSED", Rejected:
+            "a container was to be restored from a checkpoint, which nobody can verify",
+            "start the pod from its image";
         ContainerdFailed = "CONTAINERD_FAILED", Failed:
             "containerd did not do its part",
             "see journalctl -u containerd";
@@ -157,7 +160,7 @@ reasons! {
         DiskFull = "DISK_FULL", Failed:
             "there is no room left for the image",
             "free space below containerd's root directory";
-        Exempted = "EXEMPTED", Accepted:
+        Exempted = "EXEMPTED", Exempted:
             "the policy refuses the image, and a signed exemption of the admins let it in",
             "see EXEMPTION, and who signed it in SIGNER; mend what the message says before it ends";
         ImageNotFound = "IMAGE_NOT_FOUND", Failed:
@@ -172,6 +175,9 @@ reasons! {
         NoVerdict = "NO_VERDICT", Audited:
             "an image entered in audit mode, and no verdict about it was reached in time",
             "see whether the signature store answers; with enforce mode the pull would have waited for it";
+        NotVerified = "NOT_VERIFIED", Rejected:
+            "the image came to the node past pullgate, and its registry cannot be asked about it now",
+            "crictl rmi the image, so that kubelet pulls it again, or make its registry reachable";
         PlatformMissing = "PLATFORM_MISSING", Failed:
             "the index lists no image for this node's platform",
             "build the image for this platform, or choose another node";
@@ -190,6 +196,9 @@ reasons! {
         RegistryUnavailable = "REGISTRY_UNAVAILABLE", Failed:
             "no registry or mirror answered",
             "see network, DNS, proxy and registry; the message names each host that was asked";
+        SandboxUnknown = "SANDBOX_IMAGE_UNKNOWN", Failed:
+            "which image containerd makes sandboxes of cannot be told, so it cannot be verified",
+            "set [containerd] sandbox_image in /etc/pullgate/config.toml";
         SignaturesUnavailable = "SIGNATURES_UNAVAILABLE", Failed:
             "the signature store did not answer",
             "mend the store that the message names; without it nothing can be said about the image";

@@ -253,10 +253,12 @@ impl Parser<'_> {
             return Err(self.wrong("ledger.max_rows", &max_rows.to_string(), "1000 or more"));
         }
         let retention = raw.retention.as_deref().unwrap_or("90d");
-        let retention = duration(retention, MAX_RETENTION).ok_or_else(|| {
-            let expected = "a number from 1 on and its unit, `h` or `d`, for example `90d`";
+        let days = retention.strip_suffix('d').and_then(|days| days.parse().ok());
+        let days = days.filter(|days| (1..=MAX_DAYS).contains(days)).ok_or_else(|| {
+            let expected = "a number of days from 1 to 3653, for example `90d`";
             self.wrong("ledger.retention", retention, expected)
         })?;
+        let retention = Duration::from_secs(days * 24 * 60 * 60);
         Ok(Ledger {
             path: path.unwrap_or_else(|| PathBuf::from("/var/lib/pullgate/ledger.db")),
             bounds: ledger::Bounds { max_rows, retention },
@@ -314,20 +316,19 @@ const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 const MIN_ROWS: u32 = 1000;
 
 /// Ten years.
-const MAX_RETENTION: Duration = Duration::from_secs(3653 * 24 * 60 * 60);
+const MAX_DAYS: u64 = 3653;
 
-fn duration(text: &str, max: Duration) -> Option<Duration> {
+fn duration(text: &str, longest: Duration) -> Option<Duration> {
     let unit = text.chars().next_back()?;
     let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
     let seconds = match unit {
         's' => number,
         'm' => number.checked_mul(60)?,
         'h' => number.checked_mul(3600)?,
-        'd' => number.checked_mul(24 * 3600)?,
         _ => return None,
     };
     let duration = Duration::from_secs(seconds);
-    (!duration.is_zero() && duration <= max).then_some(duration)
+    (!duration.is_zero() && duration <= longest).then_some(duration)
 }
 
 fn line(text: &str, offset: usize) -> usize {

@@ -99,6 +99,32 @@ fn errors_name_file_key_and_expectation() {
             "c: `policy.keep_last_good`: invalid type: string \"yes\", expected a boolean",
         ),
         (
+            "[registry]\nconfig_path = '/a:'",
+            "c: `registry.config_path`: found `/a:`, expected absolute paths with `:` between them",
+        ),
+        (
+            "[registry]\nmax_parallel_layers = 0",
+            "c: `registry.max_parallel_layers`: found `0`, expected 1 to 64",
+        ),
+        (
+            "[registry]\nno_progress_timeout = '5'",
+            "c: `registry.no_progress_timeout`: found `5`, expected a number from 1 on and its unit, \
+             `s`, `m` or `h`, for example `5m`",
+        ),
+        (
+            "[log]\nlevel = 'loud'",
+            "c: `log.level`: found `loud`, expected `error`, `warn`, `info`, `debug` or `trace`",
+        ),
+        ("[cri]\nsocket = '/a'\nsocket = '/b'", "c: line 3: duplicate key"),
+        ("[cri\n", "c: line 1: unclosed table, expected `]`"),
+    ];
+    refused(&rows);
+}
+
+#[test]
+fn errors_of_modes_and_of_the_ledger_do_so_too() {
+    refused(&[
+        (
             "[break_glass]\nkeys = ['/a.asc']",
             "c: `break_glass.required`: found `nothing`, expected how many of the keys must have \
              signed, from 1 on",
@@ -140,38 +166,22 @@ fn errors_name_file_key_and_expectation() {
              or `h`, for example `5m`",
         ),
         (
-            "[registry]\nconfig_path = '/a:'",
-            "c: `registry.config_path`: found `/a:`, expected absolute paths with `:` between them",
-        ),
-        (
-            "[registry]\nmax_parallel_layers = 0",
-            "c: `registry.max_parallel_layers`: found `0`, expected 1 to 64",
-        ),
-        (
             "[ledger]\npath = 'ledger.db'",
             "c: `ledger.path`: found `ledger.db`, expected an absolute path",
         ),
         ("[ledger]\nmax_rows = 10", "c: `ledger.max_rows`: found `10`, expected 1000 or more"),
         (
-            "[ledger]\nretention = '3 years'",
-            "c: `ledger.retention`: found `3 years`, expected a number from 1 on and its unit, `h` or \
-             `d`, for example `90d`",
+            "[ledger]\nretention = '12h'",
+            "c: `ledger.retention`: found `12h`, expected a number of days from 1 to 3653, for example \
+             `90d`",
         ),
-        (
-            "[registry]\nno_progress_timeout = '5'",
-            "c: `registry.no_progress_timeout`: found `5`, expected a number from 1 on and its unit, \
-             `s`, `m` or `h`, for example `5m`",
-        ),
-        (
-            "[log]\nlevel = 'loud'",
-            "c: `log.level`: found `loud`, expected `error`, `warn`, `info`, `debug` or `trace`",
-        ),
-        ("[cri]\nsocket = '/a'\nsocket = '/b'", "c: line 3: duplicate key"),
-        ("[cri\n", "c: line 1: unclosed table, expected `]`"),
-    ];
+    ]);
+}
+
+fn refused(rows: &[(&str, &str)]) {
     for (text, expected) in rows {
         let error = Config::parse(Path::new("c"), text).unwrap_err();
-        assert_eq!(error.to_string(), expected, "{text}");
+        assert_eq!(error.to_string(), *expected, "{text}");
     }
 }
 

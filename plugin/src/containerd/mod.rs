@@ -6,6 +6,8 @@ pub mod cri_store;
 pub mod image;
 pub mod lease;
 pub mod node;
+pub mod present;
+pub mod settings;
 pub mod snapshot;
 pub mod store;
 

@@ -7,28 +7,43 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
+use super::forward::Outgoing;
 use super::route::{self, Route};
 use super::status::{Code, Status};
-use super::{Body, Upstream, pull_image};
+use super::{Body, Upstream, gated, pull_image};
 use crate::audit::{self, Reason};
-use crate::pull::{ImageId, PullError, PullRequest};
+use crate::pull::{ImageId, Pod, Presence, PullError, PullRequest, Wanted};
 
-/// What answers `PullImage`. Dropping the future ends the pull.
-pub type Pull =
-    Box<dyn Fn(PullRequest) -> BoxFuture<'static, Result<ImageId, PullError>> + Send + Sync>;
+/// What decides about one call. Dropping the future ends its work.
+pub type Decide<Question, Answer> =
+    Box<dyn Fn(Question) -> BoxFuture<'static, Result<Answer, PullError>> + Send + Sync>;
+
+/// What answers `PullImage`.
+pub type Pull = Decide<PullRequest, ImageId>;
+
+/// What decides about the images of a `CreateContainer`.
+pub type Admit = Decide<Vec<Wanted>, Presence>;
+
+/// What decides about a `RunPodSandbox`.
+pub type AdmitSandbox = Decide<Pod, ()>;
 
 /// The CRI door: takes every call of every connection. Clones are the same door.
 #[derive(Clone)]
 pub struct Door {
-    upstream: Arc<Upstream>,
+    pub(super) upstream: Arc<Upstream>,
     pull: Arc<Pull>,
+    pub(super) admit: Arc<Admit>,
+    pub(super) admit_sandbox: Arc<AdmitSandbox>,
 }
 
 impl Door {
-    /// A door in front of `upstream` whose `PullImage` is `pull`.
+    /// A door in front of `upstream` whose `PullImage` is `pull`. Containers and sandboxes are made
+    /// only of what `admit` and `admit_sandbox` let pass.
     #[must_use]
-    pub fn new(upstream: Upstream, pull: Pull) -> Self {
-        Self { upstream: Arc::new(upstream), pull: Arc::new(pull) }
+    pub fn new(upstream: Upstream, pull: Pull, admit: Admit, admit_sandbox: AdmitSandbox) -> Self {
+        let upstream = Arc::new(upstream);
+        let (admit, admit_sandbox) = (Arc::new(admit), Arc::new(admit_sandbox));
+        Self { upstream, pull: Arc::new(pull), admit, admit_sandbox }
     }
 
     /// Takes a call.
@@ -41,8 +56,10 @@ impl Door {
     ) -> Result<Response<Body>, hyper::Error> {
         let path = request.uri().path();
         match Route::of(path) {
-            Route::Forward => self.upstream.forward(request).await,
+            Route::CreateContainer => gated::create_container(&self, request).await,
+            Route::Forward => self.upstream.forward(request.map(Outgoing::passing)).await,
             Route::PullImage => Ok(pull_image::answer(request, &self.pull).await),
+            Route::RunPodSandbox => gated::run_pod_sandbox(&self, request).await,
             Route::UnknownImageMethod => {
                 let method = path.rsplit('/').next().unwrap_or_default();
                 let service = route::service(path);

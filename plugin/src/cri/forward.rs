@@ -2,10 +2,15 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
+use http_body::{Frame, SizeHint};
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -24,7 +29,7 @@ pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;
 #[derive(Debug)]
 pub struct Upstream {
     socket: PathBuf,
-    connection: Mutex<Option<SendRequest<Incoming>>>,
+    connection: Mutex<Option<SendRequest<Outgoing>>>,
 }
 
 impl Upstream {
@@ -41,7 +46,7 @@ impl Upstream {
     /// The reset of the stream, if containerd resets it: it is to be passed on, too.
     pub(crate) async fn forward(
         &self,
-        request: Request<Incoming>,
+        request: Request<Outgoing>,
     ) -> Result<Response<Body>, hyper::Error> {
         match self.send(with_authority(request)).await {
             Ok(response) => Ok(response.map(Body::forwarded)),
@@ -51,7 +56,7 @@ impl Upstream {
         }
     }
 
-    async fn send(&self, mut request: Request<Incoming>) -> Result<Response<Incoming>, Failure> {
+    async fn send(&self, mut request: Request<Outgoing>) -> Result<Response<Incoming>, Failure> {
         // containerd may have gone after the connection was looked at. Such a request comes back
         // unsent, and is tried once more on a new connection.
         if let Some(mut connection) = self.connected() {
@@ -67,14 +72,14 @@ impl Upstream {
         connection.send_request(request).await.map_err(Failure::Call)
     }
 
-    fn connected(&self) -> Option<SendRequest<Incoming>> {
+    fn connected(&self) -> Option<SendRequest<Outgoing>> {
         let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         connection.as_ref().filter(|connection| !connection.is_closed()).cloned()
     }
 
     /// Connects. Of several calls that do so at a time the last one's connection is kept for others;
     /// the rest end with their calls.
-    async fn connect(&self) -> Result<SendRequest<Incoming>, io::Error> {
+    async fn connect(&self) -> Result<SendRequest<Outgoing>, io::Error> {
         let stream = UnixStream::connect(&self.socket).await?;
         let (connection, driver) = Builder::new(TokioExecutor::new())
             .max_header_list_size(u32::try_from(MESSAGE_LIMIT).unwrap_or(u32::MAX))
@@ -104,13 +109,49 @@ impl Upstream {
     }
 }
 
+/// The body of a call that is passed on: as it comes, or as it was read.
+#[derive(Debug)]
+pub(crate) struct Outgoing(Either<Incoming, Full<Bytes>>);
+
+impl Outgoing {
+    /// One that passes while it comes.
+    pub(crate) const fn passing(body: Incoming) -> Self {
+        Self(Either::Left(body))
+    }
+
+    /// One that was read before.
+    pub(crate) fn held(body: Bytes) -> Self {
+        Self(Either::Right(Full::new(body)))
+    }
+}
+
+impl http_body::Body for Outgoing {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
+    }
+}
+
 enum Failure {
     Call(hyper::Error),
     Connect(io::Error),
 }
 
 /// A request needs an authority to be sent on, but not every client of a unix socket names one.
-fn with_authority(mut request: Request<Incoming>) -> Request<Incoming> {
+fn with_authority(mut request: Request<Outgoing>) -> Request<Outgoing> {
     if request.uri().authority().is_none() {
         let mut parts = request.uri().clone().into_parts();
         parts.scheme = Some(Scheme::HTTP);

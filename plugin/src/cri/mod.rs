@@ -1,11 +1,14 @@
-//! The CRI door. `PullImage` is answered here; every other call passes byte for byte.
+//! The CRI door. `PullImage` is answered here; every other call passes byte for byte, two of them only
+//! after their images were looked at.
 //!
-//! Nothing that passes is decoded: prost drops fields that it does not know, and containerd may be
+//! Nothing that passes is encoded anew: prost drops fields that it does not know, and containerd may be
 //! newer than our protocol definition.
 
 mod body;
 mod door;
 mod forward;
+mod gated;
+mod message;
 mod pull_image;
 mod route;
 mod serve;
@@ -13,7 +16,7 @@ pub mod socket;
 mod status;
 
 pub use body::Body;
-pub use door::{Door, Pull};
+pub use door::{Admit, AdmitSandbox, Decide, Door, Pull};
 pub use forward::Upstream;
 pub use serve::{Server, serve};
 

@@ -3,10 +3,14 @@
 /// What becomes of a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route {
+    /// It passes if every image of the container is accepted.
+    CreateContainer,
     /// It passes byte for byte.
     Forward,
     /// It is ours.
     PullImage,
+    /// It passes if the sandbox image is accepted.
+    RunPodSandbox,
     /// An `ImageService` has a method that we do not know: it could bring an image in.
     UnknownImageMethod,
     /// A service that does not exist on this socket.
@@ -29,6 +33,8 @@ impl Route {
             ("ImageService", "PullImage") => Self::PullImage,
             ("ImageService", method) if IMAGE_METHODS.contains(&method) => Self::Forward,
             ("ImageService", _) => Self::UnknownImageMethod,
+            ("RuntimeService", "CreateContainer") => Self::CreateContainer,
+            ("RuntimeService", "RunPodSandbox") => Self::RunPodSandbox,
             ("RuntimeService", _) => Self::Forward,
             _ => Self::UnknownService,
         }
@@ -53,6 +59,10 @@ mod tests {
             ("/runtime.v1.ImageService/ImageStatus", Route::Forward),
             ("/runtime.v1.ImageService/StreamImages", Route::Forward),
             ("/runtime.v1alpha2.ImageService/ListImages", Route::Forward),
+            ("/runtime.v1.RuntimeService/CreateContainer", Route::CreateContainer),
+            ("/runtime.v1alpha2.RuntimeService/CreateContainer", Route::CreateContainer),
+            ("/runtime.v1.RuntimeService/RunPodSandbox", Route::RunPodSandbox),
+            ("/runtime.v1alpha2.RuntimeService/RunPodSandbox", Route::RunPodSandbox),
             ("/runtime.v1.RuntimeService/Version", Route::Forward),
             ("/runtime.v1.RuntimeService/MethodOfTomorrow", Route::Forward),
             ("/runtime.v1.ImageService/PullImages", Route::UnknownImageMethod),

@@ -97,6 +97,11 @@ impl Status {
     }
 }
 
+/// Whether an answer consists of a status other than OK: then its headers have it.
+pub(crate) fn failed(answer: &Response<Body>) -> bool {
+    answer.headers().get("grpc-status").is_some_and(|code| code != "0")
+}
+
 /// The answer to a call that went well.
 pub(crate) fn ok(message: Bytes) -> Response<Body> {
     let mut trailers = HeaderMap::with_capacity(1);

@@ -12,6 +12,7 @@ use crate::audit::log::{self, LogError};
 use crate::audit::{chain, printable};
 use crate::config::{Config, ConfigError, DEFAULT_PATH};
 use crate::cri::socket::{self, SocketError};
+use crate::ledger::LedgerError;
 
 /// The gate for container images between kubelet and containerd
 #[derive(Debug, Parser)]
@@ -61,6 +62,9 @@ pub(super) enum DaemonError {
     /// Logging cannot be started.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// There is no room for a ledger, not even in memory.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The runtime or the signal handlers cannot be had from the operating system.
     #[error("the runtime cannot be started")]
     Runtime(#[source] std::io::Error),
@@ -77,7 +81,7 @@ impl DaemonError {
             Self::Config(_) | Self::Log(_) => {
                 say(&mut std::io::stderr(), &format!("pullgated: {}", printable(&text)));
             }
-            Self::Assembly(_) | Self::Runtime(_) | Self::Socket(_) => {
+            Self::Assembly(_) | Self::Ledger(_) | Self::Runtime(_) | Self::Socket(_) => {
                 tracing::error!("{}", printable(&text));
             }
         }
@@ -86,7 +90,11 @@ impl DaemonError {
     const fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) => USAGE,
-            Self::Assembly(_) | Self::Log(_) | Self::Runtime(_) | Self::Socket(_) => INFRASTRUCTURE,
+            Self::Assembly(_)
+            | Self::Ledger(_)
+            | Self::Log(_)
+            | Self::Runtime(_)
+            | Self::Socket(_) => INFRASTRUCTURE,
         }
     }
 }

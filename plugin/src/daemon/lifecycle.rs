@@ -13,12 +13,13 @@ use tokio::sync::watch;
 
 use super::command::DaemonError;
 use super::startup::{self, Policy};
-use super::{assemble, containerd, notify};
+use super::{assemble, containerd, housekeeping, notify};
 use crate::audit::log::Level;
 use crate::audit::{chain, message_id, printable};
 use crate::config::Config;
-use crate::cri::{self, Door, Pull, Server, Upstream, socket};
-use crate::pull::Gate;
+use crate::cri::{self, Door, Server, Upstream, socket};
+use crate::ledger::Ledger;
+use crate::pull::{Gate, Wanted};
 
 /// How long calls under way may take to end after SIGTERM. Less than `TimeoutStopSec` of the unit.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -34,13 +35,14 @@ pub(super) async fn run(
     activated: Option<StdListener>,
 ) -> Result<(), DaemonError> {
     let mut signals = Signals::new().map_err(DaemonError::Runtime)?;
-    let gate = assemble(&config, None)?;
+    let mut gate = assemble(&config, None)?;
+    gate.ledger = Arc::new(Ledger::open(&config.ledger.path, config.ledger.bounds)?);
     startup::modes(&config);
     let policy = startup::policy(&gate.trust);
     let (gates, gate) = watch::channel(Arc::new(gate));
     let listener = listen(&config, activated)?;
     let upstream = Upstream::new(&config.containerd.socket);
-    let server = cri::serve(listener, Door::new(upstream, pull(gate)));
+    let server = cri::serve(listener, door(upstream, gate));
     let mut daemon = Daemon { path, config, level, gates };
     daemon.work(&mut signals, &policy).await;
     stop(&server, &mut signals.stop).await;
@@ -63,12 +65,22 @@ fn listen(config: &Config, activated: Option<StdListener>) -> Result<UnixListene
     UnixListener::from_std(listener).map_err(DaemonError::Runtime)
 }
 
-/// Each pull goes through the gate that is in force when it begins.
-fn pull(gate: watch::Receiver<Arc<Gate>>) -> Pull {
-    Box::new(move |request| {
+/// Each call goes through the gate that is in force when it begins.
+fn door(upstream: Upstream, gate: watch::Receiver<Arc<Gate>>) -> Door {
+    let (create, sandbox) = (gate.clone(), gate.clone());
+    let pull = move |request| {
         let gate = Arc::clone(&gate.borrow());
         async move { gate.pull(request).await }.boxed()
-    })
+    };
+    let admit = move |images: Vec<Wanted>| {
+        let gate = Arc::clone(&create.borrow());
+        async move { gate.admit_all(&images).await }.boxed()
+    };
+    let admit_sandbox = move |pod| {
+        let gate = Arc::clone(&sandbox.borrow());
+        async move { gate.admit_sandbox(pod).await }.boxed()
+    };
+    Door::new(upstream, Box::new(pull), Box::new(admit), Box::new(admit_sandbox))
 }
 
 struct Daemon {
@@ -84,6 +96,7 @@ impl Daemon {
         let socket = self.config.containerd.socket.clone();
         let containerd = self.gates.borrow().containerd.clone();
         let mut probe = Some(containerd::wait(&containerd, &socket).boxed());
+        let mut house = None;
         let mut watchdog = notify::watchdog().map(tokio::time::interval);
         loop {
             tokio::select! {
@@ -91,7 +104,9 @@ impl Daemon {
                     probe = None;
                     startup::record(&self.config, policy, node.as_ref());
                     notify::tell(&[NotifyState::Ready]);
+                    house = Some(housekeeping::keep(self.gates.subscribe()).boxed());
                 }
+                () = next(&mut house) => house = None,
                 () = tick(&mut watchdog) => notify::tell(&[NotifyState::Watchdog]),
                 _ = signals.hangup.recv() => self.reload(),
                 () = signals.stop.came() => return,
@@ -124,6 +139,7 @@ impl Daemon {
         let fixed = [
             ("cri.socket", &mut config.socket, &self.config.socket),
             ("containerd.socket", &mut config.containerd.socket, &self.config.containerd.socket),
+            ("ledger.path", &mut config.ledger.path, &self.config.ledger.path),
         ];
         for (key, new, old) in fixed {
             if new != old {

@@ -2,6 +2,7 @@
 
 mod command;
 mod containerd;
+mod housekeeping;
 mod lifecycle;
 mod notify;
 mod startup;
@@ -18,6 +19,7 @@ use pullgate_policy::reference::{PullReference, ReferenceError};
 use crate::config::Config;
 use crate::containerd::Containerd;
 use crate::evidence::{Collector, EvidenceError};
+use crate::ledger::{Ledger, LedgerError};
 use crate::pull::Gate;
 use crate::registry::{Registry, Settings};
 use crate::trust::Trust;
@@ -27,7 +29,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Builds the gate that `config` describes. Nothing is connected to yet. What outlives a change of
 /// the configuration is taken over from the `previous` gate: the connection to containerd, the verdicts
-/// that are still sought, and the last good policy unless another one is configured.
+/// that are still sought, the ledger, and the last good policy unless another one is configured. A first
+/// gate forgets when it ends: the daemon gives it the ledger of the node.
 ///
 /// # Errors
 /// [`AssemblyError`] if a part cannot be made.
@@ -55,6 +58,10 @@ pub(crate) fn assemble(config: &Config, previous: Option<&Gate>) -> Result<Gate,
         parallel_layers: config.registry.max_parallel_layers.get(),
         sandbox_image: sandbox_image.transpose().map_err(AssemblyError::SandboxImage)?,
         platform: Platform::new(std::env::consts::OS, std::env::consts::ARCH, ""),
+        ledger: match previous {
+            Some(gate) => Arc::clone(&gate.ledger),
+            None => Arc::new(Ledger::in_memory(config.ledger.bounds)?),
+        },
     })
 }
 
@@ -64,6 +71,9 @@ pub enum AssemblyError {
     /// Signature stores cannot be read.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
+    /// There is no room for a ledger, not even in memory.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// `containerd.sandbox_image` is no reference.
     #[error("`containerd.sandbox_image` is not an image reference")]
     SandboxImage(#[source] ReferenceError),

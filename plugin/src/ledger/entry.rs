@@ -1,12 +1,13 @@
 //! What the ledger holds: one entry for each outcome, and the evidence that it rests on.
 
-use std::fmt;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use pullgate_policy::digest::Digest;
 use pullgate_policy::signature::UntrustedSignature;
 use serde::{Deserialize, Serialize};
+
+use crate::audit::Outcome;
 
 /// One outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,60 +114,34 @@ pub struct Filter {
     pub limit: u32,
 }
 
-/// An enum whose values have names in the database and in answers.
-macro_rules! named {
-    ($(#[$about:meta])* $enum:ident { $($(#[$doc:meta])* $value:ident = $name:literal,)+ }) => {
-        $(#[$about])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $enum { $($(#[$doc])* $value,)+ }
-
-        impl $enum {
-            /// Every value.
-            pub const ALL: &[Self] = &[$(Self::$value),+];
-
-            /// Its name.
-            #[must_use]
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$value => $name,)+ }
-            }
-
-            /// The value of that name.
-            #[must_use]
-            pub fn of(name: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|value| value.as_str() == name)
-            }
-        }
-
-        impl fmt::Display for $enum {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-    };
+/// Which question was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// May this container be created?
+    Create,
+    /// May this image be pulled?
+    Pull,
+    /// May this pod have its sandbox?
+    Sandbox,
 }
 
-named! {
-    /// Which question was answered.
-    Door {
-        /// May this image be pulled?
-        Pull = "pull",
-        /// May this container be created?
-        Create = "create",
-        /// May this pod have its sandbox?
-        Sandbox = "sandbox",
+impl Door {
+    /// Every door.
+    pub const ALL: [Self; 3] = [Self::Create, Self::Pull, Self::Sandbox];
+
+    /// Its name, in rows and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Pull => "pull",
+            Self::Sandbox => "sandbox",
+        }
     }
-}
 
-named! {
-    /// How it ended.
-    Outcome {
-        /// The policy accepts the image.
-        Accepted = "accepted",
-        /// The policy does not.
-        Rejected = "rejected",
-        /// There was no verdict.
-        Failed = "failed",
-        /// The client went away before there was one.
-        Abandoned = "abandoned",
+    /// The door of that name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|door| door.as_str() == name)
     }
 }

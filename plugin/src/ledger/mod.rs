@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use pullgate_policy::digest::Digest;
 
-pub use entry::{Digests, Door, Entry, Evidence, Filter, Outcome, Search, Signer, Verdict};
+pub use entry::{Digests, Door, Entry, Evidence, Filter, Search, Signer, Verdict};
 pub use error::LedgerError;
 pub use store::{Bounds, Store};
 
@@ -109,6 +109,14 @@ impl Ledger {
         document: Digest,
     ) -> Result<Option<Search>, LedgerError> {
         self.reading(move |store| store.search(&repository, &document)).await
+    }
+
+    /// The names under which an image has been accepted, the last one first.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it cannot be read.
+    pub async fn names(&self, config: Digest) -> Result<Vec<String>, LedgerError> {
+        self.reading(move |store| store.names(&config)).await
     }
 
     /// The bytes of a manifest or an index, not yet hashed.

@@ -21,6 +21,7 @@ CREATE TABLE decision (
     pod        TEXT NOT NULL
 ) STRICT;
 CREATE INDEX decision_key ON decision (name, policy, outcome);
+CREATE INDEX decision_config ON decision (config);
 CREATE INDEX decision_at ON decision (at);
 
 -- Manifests, indexes and signatures, each once.
@@ -82,6 +83,11 @@ SELECT outcome, manifest, config, list FROM decision
 WHERE name = ?1 AND policy = ?2 AND outcome IN ('accepted', 'rejected')
     AND ?3 IN (manifest, config, list)
 ORDER BY id DESC LIMIT 1";
+
+/// An image that lost its names is still one of those that it was accepted as.
+pub(super) const NAMES: &str = "
+SELECT name FROM decision WHERE config = ?1 AND outcome = 'accepted'
+GROUP BY name ORDER BY max(id) DESC LIMIT 8";
 
 pub(super) const SEARCH: &str =
     "SELECT searched FROM search WHERE repository = ?1 AND document = ?2";

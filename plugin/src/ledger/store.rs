@@ -11,9 +11,9 @@ use rusqlite::{
     Connection, OpenFlags, OptionalExtension as _, Row, Transaction, TransactionBehavior,
 };
 
-use super::entry::{Digests, Door, Entry, Evidence, Filter, Outcome, Search, Verdict};
+use super::entry::{Digests, Door, Entry, Evidence, Filter, Search, Verdict};
 use super::{LedgerError, file, sql};
-use crate::audit::{chain, printable};
+use crate::audit::{Outcome, chain, printable};
 
 /// How long another process may hold the database.
 const BUSY: Duration = Duration::from_secs(5);
@@ -176,6 +176,16 @@ impl Store {
         }
         let (repository, document) = (repository.to_owned(), document.clone());
         Ok(Some(Search { repository, document, searched: json(&searched)?, signatures }))
+    }
+
+    /// The names under which the image with this configuration has been accepted, the last one first.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it cannot be read.
+    pub fn names(&self, config: &Digest) -> Result<Vec<String>, LedgerError> {
+        let mut statement = self.connection.prepare(sql::NAMES)?;
+        let names = statement.query_map([config.to_string()], |row| row.get(0))?;
+        Ok(names.collect::<Result<_, _>>()?)
     }
 
     /// The bytes of a manifest or an index. They are to be hashed before they are believed.

@@ -11,9 +11,10 @@ use rusqlite::Connection;
 
 use super::store::migrate;
 use super::{
-    Bounds, Digests, Door, Entry, Evidence, Filter, LedgerError, Outcome, Search, Signer, Store,
-    Verdict, sql,
+    Bounds, Digests, Door, Entry, Evidence, Filter, LedgerError, Search, Signer, Store, Verdict,
+    sql,
 };
+use crate::audit::Outcome;
 
 const BOUNDS: Bounds =
     Bounds { max_rows: 100_000, retention: Duration::from_secs(90 * 24 * 60 * 60) };
@@ -109,6 +110,8 @@ fn only_the_last_verdict_counts_and_only_for_its_name_and_policy() {
     store.record(&entry("a", Outcome::Rejected), &Evidence::default()).unwrap();
     let verdict = store.verdict("a", &config, &digest("policy")).unwrap();
     assert_eq!(verdict, Some(Verdict::Rejected), "the same policy may change its mind: a key ends");
+    assert_eq!(store.names(&config).unwrap(), ["a"]);
+    assert!(store.names(&manifest).unwrap().is_empty());
 }
 
 #[test]
@@ -242,8 +245,7 @@ fn a_damaged_file_is_set_aside() {
             .unwrap();
     }
     drop(store);
-    let good = std::fs::read(&path).unwrap();
-    let mut torn = good.clone();
+    let mut torn = std::fs::read(&path).unwrap();
     torn[4096..12_288].fill(0xff);
     for (name, bytes) in [("text", b"not a database, but long enough".to_vec()), ("torn", torn)] {
         std::fs::write(&path, bytes).unwrap();

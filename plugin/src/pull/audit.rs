@@ -8,9 +8,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-use super::notes::{note, note_basis};
+use super::row::Row;
 use super::{Checked, Findings, PullError};
-use crate::audit::{Attempt, chain};
 
 /// The verdicts that are sought beside a hand-over, or after it. Clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -22,14 +21,15 @@ pub struct Audits {
 impl Audits {
     /// Records how a pull in audit mode ended, once its verdict is there. The pull is over: nobody
     /// waits for this.
-    pub(super) fn record(&self, verdict: PendingVerdict, attempt: Attempt) {
+    pub(super) fn record(&self, verdict: PendingVerdict, mut row: Row) {
+        row.answered();
         let stop = self.stop.clone();
         self.records.spawn(async move {
             let checked = tokio::select! {
                 checked = verdict.wait() => checked,
                 () = stop.cancelled() => without_verdict("the daemon was stopped before it was there"),
             };
-            record(checked, attempt);
+            row.audited(checked).await;
         });
     }
 
@@ -69,15 +69,4 @@ impl PendingVerdict {
 
 fn without_verdict(why: &'static str) -> Checked {
     Checked { findings: Findings::default(), verdict: Err(PullError::NoVerdict { why }) }
-}
-
-fn record(checked: Checked, mut attempt: Attempt) {
-    note(&checked.findings, &mut attempt);
-    match checked.verdict {
-        Ok(basis) => {
-            note_basis(&basis, &mut attempt);
-            attempt.accepted();
-        }
-        Err(error) => attempt.would_reject(error.reason(), &chain(&error)),
-    }
 }

@@ -25,6 +25,14 @@ pub enum PullError {
         /// How it differs.
         source: BlobMismatch,
     },
+    /// A container's checkpoint: what it restores was never looked at.
+    #[error(
+        "{image} is a checkpoint, and what it restores cannot be verified: start the pod from its image"
+    )]
+    Checkpoint {
+        /// What was asked for.
+        image: String,
+    },
     /// The request's credentials cannot be used.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -68,9 +76,26 @@ pub enum PullError {
     /// The policy does not accept the image.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// containerd's sandbox image is not known, and would not be verified.
+    #[error(
+        "which image containerd makes sandboxes of cannot be told: set [containerd] sandbox_image in \
+         /etc/pullgate/config.toml"
+    )]
+    SandboxUnknown,
     /// There is no usable policy.
     #[error("no usable policy, pulls are refused until it is mended")]
     Trust(#[from] TrustError),
+    /// The image is on the node, nobody has verified it, and that cannot be made up for.
+    #[error(
+        "{image} is on this node but was not verified: remove it (crictl rmi) so that kubelet pulls it \
+         again, or make its registry reachable"
+    )]
+    Unverified {
+        /// The image.
+        image: String,
+        /// Why the registry did not help, if it was asked.
+        source: Option<Box<Self>>,
+    },
 }
 
 impl From<IngestError<RegistryError>> for PullError {
@@ -84,6 +109,16 @@ impl From<IngestError<RegistryError>> for PullError {
 }
 
 impl PullError {
+    pub(super) fn unverified(image: &impl ToString, source: Option<Self>) -> Self {
+        Self::Unverified { image: image.to_string(), source: source.map(Box::new) }
+    }
+
+    /// Whether the image must not be used, rather than that there is no verdict.
+    #[must_use]
+    pub fn is_rejection(&self) -> bool {
+        self.class() == Class::Rejected
+    }
+
     /// What kind of failure it is.
     #[must_use]
     pub fn class(&self) -> Class {
@@ -91,7 +126,12 @@ impl PullError {
             Self::Blob { .. } | Self::Manifest { .. } => Class::Malformed,
             Self::Credentials(_) | Self::Namespace(_) | Self::Reference(_) => Class::BadRequest,
             Self::Evidence(error) if error.unavailable() => Class::Unavailable,
-            Self::Evidence(_) | Self::Rejected(_) | Self::Trust(_) => Class::Rejected,
+            Self::Checkpoint { .. }
+            | Self::Evidence(_)
+            | Self::Rejected(_)
+            | Self::Trust(_)
+            | Self::Unverified { .. } => Class::Rejected,
+            Self::SandboxUnknown => Class::Internal,
             Self::Handoff(HandoffError::DiffId { .. }) => Class::Malformed,
             Self::Handoff(_) => Class::Runtime,
             Self::NoPlatform { .. } => Class::NotFound,
@@ -113,8 +153,11 @@ impl PullError {
     #[must_use]
     pub const fn may_be_overruled(&self) -> bool {
         match self {
-            Self::Evidence(_) | Self::Rejected(_) | Self::Trust(_) => true,
+            Self::Evidence(_) | Self::Rejected(_) | Self::Trust(_) | Self::Unverified { .. } => {
+                true
+            }
             Self::Blob { .. }
+            | Self::Checkpoint { .. }
             | Self::Credentials(_)
             | Self::Handoff(_)
             | Self::Manifest { .. }
@@ -122,7 +165,8 @@ impl PullError {
             | Self::NoPlatform { .. }
             | Self::NoVerdict { .. }
             | Self::Reference(_)
-            | Self::Registry(_) => false,
+            | Self::Registry(_)
+            | Self::SandboxUnknown => false,
         }
     }
 
@@ -131,6 +175,7 @@ impl PullError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Blob { .. } => Reason::ContentMismatch,
+            Self::Checkpoint { .. } => Reason::CheckpointRefused,
             Self::Credentials(_) => Reason::CredentialsInvalid,
             Self::Evidence(error) if error.unavailable() => Reason::SignaturesUnavailable,
             Self::Evidence(_) => Reason::SignaturesUnreadable,
@@ -153,7 +198,9 @@ impl PullError {
                 | Class::Runtime => Reason::RegistryInvalid,
             },
             Self::Rejected(rejection) => Reason::Policy(rejection.code()),
+            Self::SandboxUnknown => Reason::SandboxUnknown,
             Self::Trust(_) => Reason::PolicyUnusable,
+            Self::Unverified { .. } => Reason::NotVerified,
         }
     }
 }

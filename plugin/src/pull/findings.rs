@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use pullgate_policy::decision::{Basis, Trace};
+use pullgate_policy::decision::{Basis, Decision, Trace};
 use pullgate_policy::digest::Digest;
 use pullgate_policy::platform::Platform;
 use pullgate_policy::reference::{PullReference, Reference};
+use pullgate_policy::{Admission, Rejection};
 
 use super::PullError;
 use super::image::Image;
+use super::rules::Rules;
+use crate::ledger::Evidence;
 use crate::trust::Snapshot;
 
 /// A verdict with the whole reasoning.
@@ -27,12 +30,35 @@ pub struct Findings {
     pub reference: Option<PullReference>,
     /// The policy in force.
     pub trust: Option<Arc<Snapshot>>,
+    /// A digest over everything that decides, keys included.
+    pub policy: Option<Digest>,
     /// What the reference stands for.
     pub image: Option<Resolution>,
     /// Where signatures were looked for.
     pub searched: Vec<String>,
     /// What each requirement says.
     pub trace: Option<Trace>,
+    /// What an acceptance rests on.
+    pub basis: Option<Basis>,
+    /// What the verdict was made from.
+    pub evidence: Evidence,
+}
+
+impl Findings {
+    /// What decides, and about what.
+    pub(super) fn rules(&mut self, rules: &Rules) {
+        self.reference = Some(rules.reference().clone());
+        self.trust = Some(Arc::clone(rules.trust()));
+        self.policy = Some(rules.hash().clone());
+    }
+
+    /// What the policy says.
+    pub(super) fn decision(&mut self, decision: Decision) -> Result<Admission, Rejection> {
+        self.trace = Some(decision.trace);
+        let admission = decision.verdict?;
+        self.basis = Some(admission.basis().clone());
+        Ok(admission)
+    }
 }
 
 /// What a reference stands for on this node, by digest.

@@ -4,30 +4,39 @@ mod audit;
 mod error;
 mod findings;
 mod image;
-mod notes;
+mod present;
+mod row;
+mod rules;
+mod sandbox;
+mod sweep;
 mod transfer;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use pullgate_policy::decision::{Code, Decision, Listing, Modes, Subject};
+use pullgate_policy::decision::{Code, Listing, Modes};
+use pullgate_policy::digest::VerifiedBlob;
 use pullgate_policy::namespace::{Namespace, NamespaceError};
 use pullgate_policy::platform::Platform;
 use pullgate_policy::reference::PullReference;
-use pullgate_policy::{Admission, Rejection, decide};
+use pullgate_policy::{Admission, Rejection};
 
 pub use audit::Audits;
 pub use error::{Class, PullError};
 pub use findings::{Checked, Findings, Resolution};
+pub use present::{Presence, Wanted};
 
-use crate::audit::{Attempt, chain};
+use crate::audit::chain;
 use crate::containerd::Containerd;
 use crate::evidence::{Collector, Evidence};
+use crate::ledger::{Door, Ledger, Search};
 use crate::registry::{AuthConfig, Credentials, Registry, Repository};
-use crate::trust::{Exemptions, Snapshot, Trust};
+use crate::trust::{Exemptions, Trust};
 use audit::PendingVerdict;
 use image::{Image, Part};
-use notes::{note, note_basis};
+use present::refuse_checkpoint;
+use row::Row;
+use rules::Rules;
 use transfer::Transfer;
 
 /// What kubelet asks for. Nothing in it has been checked.
@@ -100,6 +109,8 @@ pub struct Gate {
     pub sandbox_image: Option<PullReference>,
     /// What this node runs.
     pub platform: Platform,
+    /// What was decided before.
+    pub ledger: Arc<Ledger>,
 }
 
 impl Gate {
@@ -108,28 +119,27 @@ impl Gate {
     /// # Errors
     /// [`PullError`] names the stage that failed.
     pub async fn pull(self: &Arc<Self>, request: PullRequest) -> Result<ImageId, PullError> {
-        let mut attempt = Attempt::begin(&request);
-        match self.stages(request, &mut attempt).await {
+        self.bring_in(request, Door::Pull).await
+    }
+
+    /// A pull that `door` asks for.
+    async fn bring_in(
+        self: &Arc<Self>,
+        request: PullRequest,
+        door: Door,
+    ) -> Result<ImageId, PullError> {
+        let mut row = Row::begin(&self.ledger, door, &request);
+        match self.stages(request, &mut row).await {
             Ok(Handed { id, verdict: None }) => {
-                attempt.accepted();
+                row.end(Ok(())).await;
                 Ok(id)
             }
             Ok(Handed { id, verdict: Some(pending) }) => {
-                attempt.answered();
-                self.audits.record(pending, attempt);
+                self.audits.record(pending, row);
                 Ok(id)
             }
             Err(error) => {
-                match error.class() {
-                    Class::Rejected => attempt.rejected(error.reason(), &chain(&error)),
-                    Class::BadRequest
-                    | Class::Denied
-                    | Class::Internal
-                    | Class::Malformed
-                    | Class::NotFound
-                    | Class::Runtime
-                    | Class::Unavailable => attempt.failed(error.reason(), &chain(&error)),
-                }
+                row.end(Err(&error)).await;
                 Err(error)
             }
         }
@@ -138,13 +148,11 @@ impl Gate {
     /// Decides about one image as a pull would, from what is on the network now. Nothing is handed to
     /// containerd, and nothing is recorded.
     pub async fn check(&self, request: PullRequest) -> Checked {
-        let mut attempt = Attempt::begin(&request);
         let mut findings = Findings::default();
-        let judged = match Asked::of(&request, &mut attempt) {
-            Ok(asked) => self.judge(asked, request.auth, &mut attempt, &mut findings).await,
+        let judged = match Asked::of(&request, &mut findings) {
+            Ok(asked) => self.judge(asked, request.auth, &mut findings).await,
             Err(error) => Err(error),
         };
-        attempt.unrecorded();
         Checked { findings, verdict: judged.map(|judged| judged.admission.basis().clone()) }
     }
 
@@ -163,22 +171,22 @@ impl Gate {
     async fn stages(
         self: &Arc<Self>,
         request: PullRequest,
-        attempt: &mut Attempt,
+        row: &mut Row,
     ) -> Result<Handed, PullError> {
-        let asked = Asked::of(&request, attempt)?;
+        let asked = Asked::of(&request, &mut row.findings)?;
         let Some(auditing) = self.modes.auditing(&asked.reference, asked.namespace.as_ref()) else {
-            let judged = self.judge(asked, request.auth, attempt, &mut Findings::default()).await?;
+            let judged = self.judge(asked, request.auth, &mut row.findings).await?;
             let Judged { repository, image, admission } = judged;
-            let id = self.hand_over(&repository, &image, &admission, attempt).await?;
+            let id = self.hand_over(&repository, &image, &admission, row).await?;
             return Ok(Handed { id, verdict: None });
         };
         let (repository, image) = self.resolve(&asked.reference, request.auth).await?;
-        attempt.digest(&image.manifest.descriptor.digest.to_string());
+        row.findings.image = Some(Resolution::of(&image));
         let image = Arc::new(image);
         let search = Arc::clone(self).audit(asked, Arc::clone(&image));
         let pending = PendingVerdict::seek(search, self.audit_deadline);
         let admission = auditing.admit(&image.manifest.proof);
-        let id = self.hand_over(&repository, &image, &admission, attempt).await?;
+        let id = self.hand_over(&repository, &image, &admission, row).await?;
         Ok(Handed { id, verdict: Some(pending) })
     }
 
@@ -188,12 +196,13 @@ impl Gate {
         repository: &Repository,
         image: &Image,
         admission: &Admission,
-        attempt: &mut Attempt,
+        row: &mut Row,
     ) -> Result<ImageId, PullError> {
-        let pinned = self.sandbox_image.as_ref() == Some(admission.reference());
+        let pinned = row.door() == Door::Sandbox
+            || self.sandbox_image.as_ref() == Some(admission.reference());
         let transfer = Transfer::begin(&self.containerd, repository, self.parallel_layers).await?;
         let outcome = transfer.hand_over(admission, image, pinned).await;
-        attempt.bytes(transfer.bytes());
+        row.bytes(transfer.bytes());
         transfer.end().await;
         outcome
     }
@@ -203,82 +212,95 @@ impl Gate {
         &self,
         asked: Asked,
         auth: AuthConfig,
-        attempt: &mut Attempt,
         findings: &mut Findings,
     ) -> Result<Judged, PullError> {
-        findings.reference = Some(asked.reference.clone());
-        let trust = self.trust.snapshot(asked.namespace.as_ref()).map_err(PullError::from);
-        let exempted = |now| self.exemptions.covering(&asked.reference, now).is_some();
-        let trust = match trust {
-            Err(error) if !exempted(SystemTime::now()) => return Err(error),
-            trust => trust,
+        let Asked { reference, namespace } = asked;
+        let rules = self.rules(&reference, namespace.as_ref(), findings);
+        let rules = match rules {
+            Err(error) if self.exemptions.covering(&reference, SystemTime::now()).is_none() => {
+                return Err(error);
+            }
+            rules => rules,
         };
-        findings.trust = trust.as_ref().ok().cloned();
-        note(findings, attempt);
-
-        let (repository, image) = self.resolve(&asked.reference, auth).await?;
-        attempt.digest(&image.manifest.descriptor.digest.to_string());
-        findings.image = Some(Resolution::of(&image));
-
-        let verdict = self.verdict(trust, &asked.reference, &image, findings).await;
-        note(findings, attempt);
-        let admission = verdict?;
-        note_basis(admission.basis(), attempt);
+        let (repository, image) = self.resolve(&reference, auth).await?;
+        let admission = self.verdict(rules, &reference, &image, findings).await?;
         Ok(Judged { repository, image, admission })
     }
 
     /// The verdict about an image that enters whatever it is.
     async fn audit(self: Arc<Self>, asked: Asked, image: Arc<Image>) -> Checked {
         let mut findings = Findings::default();
-        let trust = self.trust.snapshot(asked.namespace.as_ref()).map_err(PullError::from);
-        findings.trust = trust.as_ref().ok().cloned();
-        let verdict = self.verdict(trust, &asked.reference, &image, &mut findings).await;
+        let Asked { reference, namespace } = asked;
+        let rules = self.rules(&reference, namespace.as_ref(), &mut findings);
+        let verdict = self.verdict(rules, &reference, &image, &mut findings).await;
         Checked { findings, verdict: verdict.map(|admission| admission.basis().clone()) }
     }
 
     /// The policy's word or, where that is a refusal, an exemption that overrules it.
     async fn verdict(
         &self,
-        trust: Result<Arc<Snapshot>, PullError>,
+        rules: Result<Rules, PullError>,
         reference: &PullReference,
         image: &Image,
         findings: &mut Findings,
     ) -> Result<Admission, PullError> {
-        let word = match trust {
-            Ok(trust) => self.word(&trust, reference, image, findings).await,
+        findings.image = Some(Resolution::of(image));
+        refuse_checkpoint(image, reference)?;
+        let word = match rules {
+            Ok(rules) => self.word(&rules, image, findings).await,
             Err(error) => Err(error),
         };
         word.or_else(|refusal| {
-            if !refusal.may_be_overruled() {
-                return Err(refusal);
-            }
-            let exemption = self.exemptions.covering(reference, SystemTime::now());
-            let proof = &image.manifest.proof;
-            exemption
-                .and_then(|exemption| exemption.overrule(chain(&refusal), reference, proof))
-                .ok_or(refusal)
+            self.overruled(&refusal, reference, &image.manifest.proof, findings).ok_or(refusal)
         })
+    }
+
+    /// An admission in spite of a refusal, if an exemption covers the image.
+    fn overruled(
+        &self,
+        refusal: &PullError,
+        reference: &PullReference,
+        manifest: &VerifiedBlob,
+        findings: &mut Findings,
+    ) -> Option<Admission> {
+        if !refusal.may_be_overruled() {
+            return None;
+        }
+        let exemption = self.exemptions.covering(reference, SystemTime::now())?;
+        let admission = exemption.overrule(chain(refusal), reference, manifest)?;
+        findings.basis = Some(admission.basis().clone());
+        Some(admission)
+    }
+
+    /// What decides about `reference` in a pod of `namespace`.
+    fn rules(
+        &self,
+        reference: &PullReference,
+        namespace: Option<&Namespace>,
+        findings: &mut Findings,
+    ) -> Result<Rules, PullError> {
+        let rules = Rules::read(&self.trust, namespace, reference)?;
+        findings.rules(&rules);
+        Ok(rules)
     }
 
     /// Collects what the policy asks for, and asks it.
     async fn word(
         &self,
-        trust: &Snapshot,
-        reference: &PullReference,
+        rules: &Rules,
         image: &Image,
         findings: &mut Findings,
     ) -> Result<Admission, PullError> {
-        let evidence = self.collect(trust, reference, image, &image.manifest).await?;
+        let evidence = self.collect(rules, image, &image.manifest, findings).await?;
         findings.searched.clone_from(&evidence.searched);
-        let listing = self.listing(trust, reference, image).await?;
+        let listing = self.listing(rules, image, findings).await?;
         let listing = listing.as_ref().and_then(|(index, evidence)| {
             Listing::new(&index.proof, &index.body, &image.manifest.proof, &evidence.signatures)
         });
-        let decision = decide_on(trust, reference, &image.manifest, &evidence, listing);
-        findings.trace = Some(decision.trace);
-        match decision.verdict {
+        let decision = rules.decide(&image.manifest.proof, &evidence, listing);
+        match findings.decision(decision) {
             Ok(admission) => Ok(admission),
-            Err(rejection) => Err(self.explain(trust, reference, image, rejection).await.into()),
+            Err(rejection) => Err(self.explain(rules, image, rejection, findings).await.into()),
         }
     }
 
@@ -297,49 +319,59 @@ impl Gate {
     /// The signatures of one document of the image, unless the verdict does not depend on any.
     async fn collect(
         &self,
-        trust: &Snapshot,
-        reference: &PullReference,
+        rules: &Rules,
         image: &Image,
         document: &Part,
+        findings: &mut Findings,
     ) -> Result<Evidence, PullError> {
-        if !trust.policy().applicable(reference).requirements.needs_signatures() {
+        if !rules.requirements().needs_signatures() {
             return Ok(Evidence::default());
         }
         let digest = &document.descriptor.digest;
-        Ok(self.collector.collect(trust.lookaside(), &image.source, digest).await?)
+        let lookaside = rules.trust().lookaside();
+        let found = self.collector.collect(lookaside, &image.source, digest).await?;
+        let kept = &mut findings.evidence;
+        kept.documents.push((digest.clone(), document.body.clone()));
+        kept.searches.push(Search {
+            repository: rules.reference().reference().repository(),
+            document: digest.clone(),
+            searched: found.searched.clone(),
+            signatures: found.signatures.clone(),
+        });
+        Ok(found)
     }
 
     /// The index with its signatures, if the policy may accept the image because of them.
     async fn listing<'a>(
         &self,
-        trust: &Snapshot,
-        reference: &PullReference,
+        rules: &Rules,
         image: &'a Image,
+        findings: &mut Findings,
     ) -> Result<Option<(&'a Part, Evidence)>, PullError> {
         let Some((index, _)) = &image.index else { return Ok(None) };
-        if !trust.policy().applicable(reference).requirements.may_accept_index() {
+        if !rules.requirements().may_accept_index() {
             return Ok(None);
         }
-        Ok(Some((index, self.collect(trust, reference, image, index).await?)))
+        Ok(Some((index, self.collect(rules, image, index, findings).await?)))
     }
 
     /// The reason of a refusal, or a better one where only the index is signed: most tools sign that
     /// alone unless told otherwise. The image stays refused whatever is found.
     async fn explain(
         &self,
-        trust: &Snapshot,
-        reference: &PullReference,
+        rules: &Rules,
         image: &Image,
         rejection: Rejection,
+        findings: &mut Findings,
     ) -> Rejection {
         let Some((index, _)) = &image.index else { return rejection };
         if rejection.code() != Code::SignatureMissing {
             return rejection;
         }
-        let Ok(evidence) = self.collect(trust, reference, image, index).await else {
+        let Ok(evidence) = self.collect(rules, image, index, findings).await else {
             return rejection;
         };
-        match decide_on(trust, reference, index, &evidence, None).verdict {
+        match rules.decide(&index.proof, &evidence, None).verdict {
             Ok(accepted) => Rejection::index_only(&image.manifest.descriptor.digest, &accepted),
             Err(_) => rejection,
         }
@@ -353,9 +385,9 @@ struct Asked {
 }
 
 impl Asked {
-    fn of(request: &PullRequest, attempt: &mut Attempt) -> Result<Self, PullError> {
+    fn of(request: &PullRequest, findings: &mut Findings) -> Result<Self, PullError> {
         let reference = PullReference::parse(&request.image)?;
-        attempt.reference(&reference.to_string());
+        findings.reference = Some(reference.clone());
         Ok(Self { reference, namespace: request.pod.namespace()? })
     }
 }
@@ -372,24 +404,4 @@ struct Handed {
     id: ImageId,
     /// The verdict that did not count, in audit mode.
     verdict: Option<PendingVerdict>,
-}
-
-/// Asks the policy.
-fn decide_on(
-    trust: &Snapshot,
-    reference: &PullReference,
-    document: &Part,
-    evidence: &Evidence,
-    listing: Option<Listing<'_>>,
-) -> Decision {
-    let applicable = trust.policy().applicable(reference);
-    let subject = Subject {
-        reference,
-        manifest: &document.proof,
-        signatures: &evidence.signatures,
-        searched: &evidence.searched,
-        listing,
-    };
-    let material = Snapshot::material(applicable.requirements);
-    decide(applicable, subject, &material, SystemTime::now())
 }

@@ -3,6 +3,7 @@
 //! containerd and pullgate must read the same thing in the same bytes: a document that could be both a
 //! manifest and an index, or whose keys differ only in case, is refused (CVE-2021-41190).
 
+mod checkpoint;
 mod config;
 mod error;
 mod layer;
@@ -12,6 +13,7 @@ use crate::limits;
 use crate::platform::Platform;
 use crate::strict::{Node, Object, json};
 
+pub use checkpoint::checkpoint;
 pub use config::ImageConfig;
 pub use error::ManifestError;
 pub use layer::{ContainerImage, Layer};

@@ -263,7 +263,7 @@ impl Node {
         let text = format!(
             "[cri]\nsocket = 'unix://{place}/pullgate.sock'\n\
              [containerd]\nsocket = '{place}/containerd.sock'\n\
-             [policy]\npath = '{place}/policy.json'\nregistries_d = '{place}/registries.d'\n{extra}"
+             [ledger]\npath = '{place}/ledger.db'\n[policy]\npath = '{place}/policy.json'\nregistries_d = '{place}/registries.d'\n{extra}"
         );
         std::fs::write(self.path("config.toml"), text).unwrap();
     }

@@ -119,7 +119,10 @@ impl Proxy {
         let directory = place::for_sockets("cri");
         let upstream = Upstream::new(&directory.path().join("containerd.sock"));
         let listener = UnixListener::bind(directory.path().join("pullgate.sock")).unwrap();
-        let server = serve(listener, Door::new(upstream, pull));
+        let admit = Box::new(|_| unreachable!("no container is created"));
+        let admit_sandbox = Box::new(|_| unreachable!("no pod is run"));
+        let door = Door::new(upstream, pull, admit, admit_sandbox);
+        let server = serve(listener, door);
         Self { directory, server }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use pullgate::audit::chain;
 use pullgate::containerd::Containerd;
 use pullgate::evidence::Collector;
+use pullgate::ledger::{Bounds, Ledger};
 use pullgate::pull::{Audits, Gate, Pod, PullRequest};
 use pullgate::registry::{AuthConfig, Registry, Settings};
 use pullgate::trust::{Exemptions, Settings as TrustSettings, Trust};
@@ -68,6 +69,9 @@ async fn ours(case: &Case) -> Verdict {
         parallel_layers: 1,
         sandbox_image: None,
         platform: Platform::new(std::env::consts::OS, std::env::consts::ARCH, ""),
+        ledger: Arc::new(
+            Ledger::in_memory(Bounds { max_rows: 1000, retention: patience }).expect("memory"),
+        ),
     };
     let request = PullRequest {
         image: case.reference().to_owned(),

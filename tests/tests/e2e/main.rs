@@ -8,6 +8,7 @@ mod exemption;
 mod identity;
 mod journal;
 mod namespaces;
+mod pods;
 mod refused;
 mod scene;
 mod secrets;

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::finding::Said;
 use super::look::Node;
-use super::settings::Settings;
+use crate::containerd::settings::Settings;
 
 /// A `hosts.toml`, and the name that it is for.
 #[derive(Debug, Clone)]

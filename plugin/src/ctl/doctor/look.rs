@@ -11,13 +11,13 @@ use super::hosts::HostsFile;
 use super::kubelet::Kubelet;
 use super::policy::{self, Policy};
 use super::process::Process;
-use super::settings::{self, Settings};
 use super::sockets::SocketFile;
 use super::verifier::Folder;
 use super::versions::Release;
 use crate::audit::chain;
 use crate::config::{self, Config};
 use crate::containerd::Containerd;
+use crate::containerd::settings::{self, Settings};
 
 /// How long a socket may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);

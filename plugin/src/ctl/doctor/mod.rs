@@ -11,7 +11,6 @@ mod look;
 mod policy;
 mod process;
 mod proxy;
-mod settings;
 mod sockets;
 mod unpack;
 mod verifier;

@@ -12,8 +12,8 @@ use toml::Value;
 
 use super::finding::Said;
 use super::look::Node;
-use super::settings::Settings;
 use super::versions::Release;
+use crate::containerd::settings::Settings;
 
 const DEFAULT_FOLDER: &str = "/opt/containerd/image-verifier/bin";
 
@@ -261,9 +261,9 @@ mod tests {
     use std::path::PathBuf;
 
     use super::{Entry, Folder, check};
+    use crate::containerd::settings::Settings;
     use crate::ctl::doctor::finding::State;
     use crate::ctl::doctor::look::Node;
-    use crate::ctl::doctor::settings::Settings;
     use crate::ctl::doctor::versions::Release;
 
     fn node(release: Release, text: &str, verifiers: &[(&str, u32)]) -> Node {

@@ -11,33 +11,40 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 /// Where containerd looks unless its command line says otherwise.
-pub(super) const DEFAULT_FILE: &str = "/etc/containerd/config.toml";
+pub(crate) const DEFAULT_FILE: &str = "/etc/containerd/config.toml";
 
 /// The files in the order in which containerd reads them.
 #[derive(Debug, Default)]
-pub(super) struct Settings {
+pub(crate) struct Settings {
     files: Vec<(PathBuf, Table)>,
     problems: Vec<(PathBuf, String)>,
 }
 
 impl Settings {
     /// Reads `path` and its imports. A file that does not exist says nothing.
-    pub(super) fn look(path: &Path) -> Self {
+    pub(crate) fn look(path: &Path) -> Self {
         let mut settings = Self::default();
         settings.read(path);
         settings
     }
 
     /// Why files cannot be used.
-    pub(super) fn problems(&self) -> &[(PathBuf, String)] {
+    pub(crate) fn problems(&self) -> &[(PathBuf, String)] {
         &self.problems
     }
 
     /// The value at one of the key paths, and the file that has it.
-    pub(super) fn get(&self, keys: &[&[&str]]) -> Option<(&Value, &Path)> {
+    pub(crate) fn get(&self, keys: &[&[&str]]) -> Option<(&Value, &Path)> {
         self.files.iter().rev().find_map(|(path, table)| {
             keys.iter().find_map(|key| at(table, key)).map(|value| (value, path.as_path()))
         })
+    }
+
+    fn sandbox_image(&self) -> Option<&str> {
+        let two = &["plugins", "io.containerd.cri.v1.images", "pinned_images", "sandbox"][..];
+        let one = &["plugins", "io.containerd.grpc.v1.cri", "sandbox_image"][..];
+        let image = self.get(&[two, one])?.0.as_str()?;
+        Some(image).filter(|image| !image.is_empty())
     }
 
     fn read(&mut self, path: &Path) {
@@ -64,6 +71,13 @@ impl Settings {
     }
 }
 
+/// The image that containerd 2.0 and later make sandboxes of, as the configuration at its usual place
+/// says; none where that leaves it to containerd.
+pub(crate) fn sandbox_image() -> Option<String> {
+    let settings = Settings::look(Path::new(DEFAULT_FILE));
+    settings.sandbox_image().map(str::to_owned)
+}
+
 fn at<'a>(table: &'a Table, key: &[&str]) -> Option<&'a Value> {
     let (last, parents) = key.split_last()?;
     let mut table = table;
@@ -87,7 +101,7 @@ fn imports(path: &Path, table: &Table) -> Vec<PathBuf> {
 #[cfg(test)]
 impl Settings {
     /// The settings of one file with this text.
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         let table = text.parse().unwrap();
         Self { files: vec![(PathBuf::from(DEFAULT_FILE), table)], problems: Vec::new() }
     }
@@ -96,6 +110,21 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::Settings;
+
+    #[test]
+    fn the_sandbox_image_is_found_in_either_format() {
+        let two =
+            "[plugins.'io.containerd.cri.v1.images'.pinned_images]\nsandbox = 'example/pause:2'";
+        let one = "[plugins.'io.containerd.grpc.v1.cri']\nsandbox_image = 'example/pause:1'";
+        for (text, expected) in [
+            (two, Some("example/pause:2")),
+            (one, Some("example/pause:1")),
+            ("[plugins.'io.containerd.grpc.v1.cri']\nsandbox_image = ''", None),
+            ("version = 3", None),
+        ] {
+            assert_eq!(Settings::of(text).sandbox_image(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn an_import_comes_before_the_file_that_imports_it() {
