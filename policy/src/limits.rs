@@ -34,6 +34,18 @@ pub const DOCUMENT_DEPTH: usize = 64;
 /// Most certificates or keys in one PEM text: far above a real chain, or a distribution's bundle.
 pub const CERTIFICATES: usize = 512;
 
+/// Most certificates that are attached to one signature as its chain: Fulcio's has two or three.
+pub const CHAIN: usize = 8;
+
+/// Most public keys that are tried on the sigstore signatures of one image, by one requirement: as many
+/// as eight keys for each of [`ATTACHED`] signatures, about a tenth of a second. containers/image has no
+/// bound.
+pub const KEY_TRIALS: usize = 8 * ATTACHED;
+
+/// Most bytes of all signatures that one store has of one image: pulls that run at the same time share
+/// the node's memory. A real signature is under 8 KiB.
+pub const SIGNATURES_BYTES: usize = 32 << 20;
+
 /// Most layers of a sigstore attachment. containers/image has no bound; cosign adds one a signature.
 pub const ATTACHED: usize = 256;
 

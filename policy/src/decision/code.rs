@@ -111,6 +111,7 @@ impl Code {
             SignatureFault::Identity { .. } | SignatureFault::Place { .. } => {
                 Self::IdentityMismatch
             }
+            SignatureFault::NotExamined => Self::SignatureInvalid,
             SignatureFault::OpenPgp(error) => match error {
                 OpenPgpError::Armored
                 | OpenPgpError::BadSignature { .. }

@@ -1,16 +1,18 @@
 //! `sigstoreSigned`: at least one cosign signature that leads back to the requirement's keys or
 //! authorities, over this manifest, for this name.
 
+use std::cell::Cell;
 use std::time::SystemTime;
 
 use super::material::pieces;
 use super::{Code, Rejection, TrustMaterial, Verdict};
 use crate::document::{SigstoreSigned, Source, TrustRoot, TrustedSigner};
 use crate::identity::SignedIdentity;
-use crate::signature::UntrustedSignature;
+use crate::limits;
 use crate::signature::sigstore::{
     self, Authorities, Log, PublicKey, Root, TrustedRoot, Window, Witnesses, bundle,
 };
+use crate::signature::{SignatureFault, Signer, UntrustedSignature};
 
 const NAME: &str = "sigstoreSigned";
 
@@ -26,14 +28,20 @@ pub(super) fn evaluate(
     };
     let (covers, identity) = (requirement.covers, &requirement.identity);
     let accepts = requirement.accepts_bundles();
+    let trials = Cell::new(limits::KEY_TRIALS);
+    let within_limit = |verify: &dyn Fn() -> Result<Signer, SignatureFault>| {
+        let left = trials.get().checked_sub(root.trials()).ok_or(SignatureFault::NotExamined)?;
+        trials.set(left);
+        verify()
+    };
     let examined = subject.examine(covers, identity, |claim, signature| match signature {
         UntrustedSignature::Bundle(bundle) => {
-            accepts.then(|| bundle::verify(bundle, &root, claim, now))
+            accepts.then(|| within_limit(&|| bundle::verify(bundle, &root, claim, now)))
         }
         UntrustedSignature::Sigstore(attachment)
             if attachment.media_type == sigstore::MEDIA_TYPE =>
         {
-            Some(sigstore::verify(attachment, &root, claim, now))
+            Some(within_limit(&|| sigstore::verify(attachment, &root, claim, now)))
         }
         UntrustedSignature::Sigstore(_) | UntrustedSignature::Simple(_) => None,
     });

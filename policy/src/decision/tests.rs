@@ -4,8 +4,12 @@ use std::time::SystemTime;
 use super::{Basis, Code, Decision, Outcome, Subject, TrustMaterial, decide};
 use crate::digest::{Digest, Verifier};
 use crate::document::{Dialect, Policy};
+use crate::limits;
 use crate::reference::{PullReference, Reference};
-use crate::signature::{FoundIn, UntrustedAttachment, UntrustedBundle, UntrustedSignature};
+use crate::signature::sigstore::MEDIA_TYPE;
+use crate::signature::{
+    FoundIn, SignatureFault, UntrustedAttachment, UntrustedBundle, UntrustedSignature,
+};
 
 fn decided(
     requirements: &str,
@@ -134,6 +138,31 @@ fn a_bundle_counts_only_where_the_policy_says_so() {
         let rejection = bundled(members, place).verdict.unwrap_err();
         assert_eq!(rejection.code(), expected, "{members}: {rejection}");
         assert!(rejection.message().contains(words), "{members}: {rejection}");
+    }
+}
+
+/// Pins what the worst case costs in counts: no clock says so reliably.
+#[test]
+fn the_number_of_keys_that_are_tried_is_bounded() {
+    let pem = include_bytes!("../../../tests/conformance/data/sigstore-keys/own/ec256.pub");
+    let material = [("/k.pub".into(), Ok(pem.to_vec()))].into();
+    let keys = [r#""/k.pub""#; 64].join(",");
+    let requirement = format!(r#"{{"type":"sigstoreSigned","keyPaths":[{keys}]}}"#);
+    let garbage = UntrustedSignature::Sigstore(UntrustedAttachment {
+        media_type: MEDIA_TYPE.to_owned(),
+        payload: b"{}".to_vec(),
+        annotations: [("dev.cosignproject.cosign/signature".to_owned(), "YQ==".to_owned())].into(),
+    });
+    let most = limits::KEY_TRIALS / 64;
+    for (signatures, unseen) in [(most, 0), (most + 1, 1), (limits::ATTACHED, 256 - most)] {
+        let decision = decided(&requirement, &vec![garbage.clone(); signatures], &material);
+        let examined = &decision.trace.verdicts[0].examined;
+        assert_eq!(examined.len(), signatures);
+        let passed_over = Err(SignatureFault::NotExamined);
+        assert_eq!(examined.iter().filter(|one| one.finding == passed_over).count(), unseen);
+        let rejection = decision.verdict.unwrap_err();
+        assert_eq!(rejection.code(), Code::SignatureInvalid);
+        assert_eq!(rejection.message().contains("more than 2048 keys"), unseen > 0, "{rejection}");
     }
 }
 

@@ -83,9 +83,12 @@ fn conclude(examined: &[Examined], subject: Subject<'_>) -> Outcome {
         let fault = one.finding.as_ref().err()?;
         Some((Code::of(fault), one.number, fault))
     });
-    // `max_by_key` takes the last of equals: count down, so that the first signature is named.
-    let closest =
-        faults.max_by_key(|(code, number, _)| (code.closeness(), std::cmp::Reverse(*number)));
+    // What lies behind a limit may be good: that is the reason then. `max_by_key` takes the last of
+    // equals: count down, so that the first signature is named.
+    let closest = faults.max_by_key(|(code, number, fault)| {
+        let unseen = **fault == SignatureFault::NotExamined;
+        (unseen, code.closeness(), std::cmp::Reverse(*number))
+    });
     let searched = subject.searched.join(", ");
     Outcome::Refused(match closest {
         None if searched.is_empty() => Rejection::new(Code::SignatureMissing, MISSING.to_owned()),

@@ -7,6 +7,7 @@ use super::payload::{Payload, PayloadError};
 use super::sigstore::{PublicKey, SigstoreError};
 use crate::digest::Digest;
 use crate::identity::SignedIdentity;
+use crate::limits;
 use crate::reference::{Reference, ReferenceError};
 use crate::strict::excerpt;
 
@@ -129,6 +130,13 @@ pub enum SignatureFault {
         /// What the policy expects.
         expected: String,
     },
+    /// It was not looked at.
+    #[error(
+        "was not looked at: with this many keys in the policy and signatures of the image, more than \
+         {} keys would be tried",
+        limits::KEY_TRIALS
+    )]
+    NotExamined,
     /// The OpenPGP signature is not accepted.
     #[error(transparent)]
     OpenPgp(#[from] OpenPgpError),

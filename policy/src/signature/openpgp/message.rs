@@ -126,7 +126,14 @@ struct Helper<'a> {
 }
 
 impl VerificationHelper for Helper<'_> {
+    /// A signature may name any number of keys, and each would be tried. Signing tools name one.
     fn get_certs(&mut self, ids: &[KeyHandle]) -> sequoia_openpgp::Result<Vec<Cert>> {
+        if ids.len() > 1 {
+            let fault = OpenPgpError::Structure { found: "a signature that names several keys" };
+            let refused = sequoia_openpgp::anyhow::anyhow!(fault.to_string());
+            self.finding.replace(Some(Err(fault)));
+            return Err(refused);
+        }
         Ok(self.judge.named(ids))
     }
 

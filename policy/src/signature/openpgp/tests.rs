@@ -2,6 +2,10 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
+use sequoia_openpgp::packet::signature::subpacket::{Subpacket, SubpacketValue};
+use sequoia_openpgp::parse::Parse as _;
+use sequoia_openpgp::serialize::Serialize as _;
+use sequoia_openpgp::{Fingerprint, Packet, PacketPile};
 
 use super::{Keyring, KeyringError, OpenPgpError};
 use crate::digest::Digest;
@@ -63,6 +67,26 @@ fn a_signature_ends_when_it_says() {
     let later = now() + Duration::from_secs(80 * 365 * 24 * 60 * 60);
     let error = key.verify(&message, later).unwrap_err();
     assert!(matches!(error, OpenPgpError::SignatureExpired { .. }), "{error}");
+}
+
+/// One that names many keys would have each of them tried.
+#[test]
+fn a_signature_names_one_key() {
+    let (key, other) = (keyring("rsa"), keyring("ed25519"));
+    let pile = PacketPile::from_bytes(&signature("uncompressed")).unwrap();
+    let mut packets: Vec<Packet> = pile.into_children().collect();
+    let named = |packets: &[Packet]| {
+        let mut message = Vec::new();
+        packets.iter().for_each(|packet| packet.serialize(&mut message).unwrap());
+        key.verify(&message, now()).map(|message| message.signer.fingerprint)
+    };
+    assert_eq!(named(&packets), Ok(key.fingerprints()[0].clone()));
+    let Some(Packet::Signature(signature)) = packets.last_mut() else { panic!("no signature") };
+    let issuer: Fingerprint = other.fingerprints()[0].parse().unwrap();
+    let issuer = Subpacket::new(SubpacketValue::IssuerFingerprint(issuer), false).unwrap();
+    signature.unhashed_area_mut().add(issuer).unwrap();
+    let fault = named(&packets).unwrap_err();
+    assert!(fault.to_string().contains("names several keys"), "{fault}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ use super::key::{KeyError, PublicKey};
 use super::pem::{self, PemError};
 use super::window::{Window, shown};
 use crate::document::Account;
+use crate::limits;
 use crate::signature::anchor::{Anchor, Kind};
 use crate::strict::excerpt;
 
@@ -165,6 +166,9 @@ impl SignerCertificate {
         let leaf = leaf(text)?;
         let mut between = chain.map(certificates).transpose()?.unwrap_or_default();
         between.pop();
+        if between.len() > limits::CHAIN {
+            return Err(CertificateError::LongChain { found: between.len() });
+        }
         Ok(Self { leaf, between })
     }
 
@@ -419,6 +423,12 @@ pub enum CertificateError {
     /// Its key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// More certificates attached than any chain has.
+    #[error("comes with a chain of {found} certificates, at most {} are looked at", limits::CHAIN)]
+    LongChain {
+        /// How many there are.
+        found: usize,
+    },
     /// A file or annotation without any.
     #[error("there is no certificate in the PEM text")]
     NoCertificate,

@@ -33,6 +33,7 @@ use std::time::SystemTime;
 use super::payload::{Format, Payload};
 use super::{Claim, SignatureFault, Signer, UntrustedAttachment};
 use crate::digest::Digest;
+use crate::limits;
 use crate::reference::Reference;
 use crate::strict::base64;
 
@@ -73,6 +74,21 @@ pub enum Root {
         /// Whom the certificate must name.
         subject: Subject,
     },
+}
+
+impl Root {
+    /// How many keys one signature may make us try.
+    #[must_use]
+    pub const fn trials(&self) -> usize {
+        match self {
+            Self::Keys(keys) => keys.len(),
+            Self::LoggedKeys { keys, witnesses } => keys.len() * (witnesses.len() + 1),
+            Self::Fulcio { authorities, witnesses, .. } => {
+                witnesses.len() + authorities.len() * limits::CHAIN
+            }
+            Self::Pki { .. } => limits::CHAIN,
+        }
+    }
 }
 
 /// Checks one signature: by a key that the root leads to, over a payload for this manifest and this

@@ -10,12 +10,13 @@ use rcgen::{
 };
 
 use super::{
-    Authorities, CERTIFICATE, CertificateError, Log, LogError, MEDIA_TYPE, PublicKey, Root, SET,
-    SIGNATURE, SigstoreError, Subject, Window, Witnesses, verify,
+    Authorities, CERTIFICATE, CHAIN, CertificateError, Log, LogError, MEDIA_TYPE, PublicKey, Root,
+    SET, SIGNATURE, SigstoreError, Subject, Window, Witnesses, verify,
 };
 use crate::digest::Digest;
 use crate::document::{Account, Dialect, Policy, Requirement, TrustRoot};
 use crate::identity::SignedIdentity;
+use crate::limits;
 use crate::reference::Reference;
 use crate::signature::{Claim, SignatureFault, Signer, UntrustedAttachment};
 
@@ -258,6 +259,21 @@ fn each_fault_has_its_reason() {
         let attachment = bench.attachment(&bench.certificate, time);
         assert_eq!(fault(&attachment, &bench.fulcio()), SigstoreError::Log(LogError::Time));
     }
+}
+
+#[test]
+fn a_chain_is_short() {
+    let bench = Bench::new();
+    let mut attachment = bench.attachment(&bench.certificate, 1_700_000_000);
+    for (attached, accepted) in [(limits::CHAIN + 1, true), (limits::CHAIN + 2, false)] {
+        attachment.annotations.insert(CHAIN.to_owned(), bench.authority.pem().repeat(attached));
+        let found = check(&attachment, &bench.fulcio());
+        assert_eq!(found.is_ok(), accepted, "{found:?}");
+    }
+    assert!(matches!(
+        fault(&attachment, &bench.fulcio()),
+        SigstoreError::Certificate(CertificateError::LongChain { found: 9 })
+    ));
 }
 
 #[test]

@@ -19,6 +19,13 @@ pub struct Witnesses {
     pub clocks: Vec<Clock>,
 }
 
+impl Witnesses {
+    /// How many there are.
+    pub(super) const fn len(&self) -> usize {
+        self.logs.len() + self.clocks.len()
+    }
+}
+
 /// A transparency log.
 #[derive(Debug, Clone)]
 pub struct Log {
