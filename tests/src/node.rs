@@ -104,7 +104,9 @@ fn boot(containerd: &Path) -> Command {
     command.args(["--capability=all", "--system-call-filter=@keyring bpf"]);
     command.arg(format!("--bind={}:/var/lib/containerd", containerd.display()));
     command.arg(format!("--bind-ro={}:{PACKAGES}", package::folder().display()));
-    command.args(["--boot", "systemd.unit=multi-user.target"]);
+    // The overlay is writable as it is; to remount it may find it busy.
+    command.args(["--boot", "systemd.mask=systemd-remount-fs.service"]);
+    command.arg("systemd.unit=multi-user.target");
     command
 }
 

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 
 use super::{AssemblyError, lifecycle};
 use crate::audit::log::{self, LogError};
@@ -17,13 +17,19 @@ use crate::ledger::LedgerError;
 /// The gate for container images between kubelet and containerd
 #[derive(Debug, Parser)]
 #[command(name = "pullgated", version)]
-pub struct Arguments {
+struct Arguments {
     /// Read this configuration instead of /etc/pullgate/config.toml
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
     /// Say whether the configuration is valid, and end
     #[arg(long)]
     check_config: bool,
+}
+
+/// The table of options, for the completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
 }
 
 /// Runs the daemon until it is told to stop. Exit code 2 is for the command line and the

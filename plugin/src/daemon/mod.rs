@@ -7,7 +7,7 @@ mod lifecycle;
 mod notify;
 mod startup;
 
-pub use command::{Arguments, main};
+pub use command::{command, main};
 
 use std::path::Path;
 use std::sync::Arc;

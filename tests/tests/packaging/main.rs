@@ -6,6 +6,7 @@ mod dam;
 mod deb;
 mod manual;
 mod packages;
+mod readme;
 mod rpm;
 mod shop;
 mod units;

@@ -3,14 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
-use clap::CommandFactory;
 use pullgate_tests::package::{manual, tree};
 use pullgate_tests::process::run;
 
 #[test]
 fn every_command_has_a_page_and_is_completed() {
     let mut names = Vec::new();
-    collect(&pullgate::ctl::Arguments::command(), "pullgate", &mut names);
+    collect(&pullgate::ctl::command(), "pullgate", &mut names);
     assert!(names.iter().any(|name| name == "pullgate-policy-show"), "{names:?}");
     for name in &names {
         rendered(&manual().join("man1").join(format!("{name}.1")));
@@ -37,7 +36,14 @@ fn every_key_of_the_configuration_has_its_entry() {
 #[test]
 fn every_extension_of_the_policy_has_its_entry() {
     let page = rendered(&tree().join("packaging/man/pullgate-policy.5"));
-    for member in ["subjectURI", "subjectURIPattern", "signedManifest"] {
+    for member in [
+        "digestBound",
+        "signedManifest",
+        "subjectURI",
+        "subjectURIPattern",
+        "trustedRootData",
+        "trustedRootPath",
+    ] {
         assert!(page.contains(member), "{member}");
     }
 }

@@ -50,7 +50,7 @@ fn both_packages_hold_the_same() {
         "usr/lib/systemd/system/pullgated.socket",
         "usr/lib/tmpfiles.d/pullgate.conf",
         "usr/share/bash-completion/completions/pullgate",
-        "usr/share/doc/pullgate/examples/kubeadm/README.md",
+        "usr/share/doc/pullgate/examples/kubeadm/kubelet",
         "usr/share/man/man1/pullgate.1",
         "usr/share/man/man5/pullgate-config.toml.5",
         "usr/share/man/man5/pullgate-policy.5",
@@ -58,6 +58,19 @@ fn both_packages_hold_the_same() {
     ] {
         assert!(deb.iter().any(|found| found == file), "{file}: {deb:?}");
     }
+}
+
+#[test]
+fn the_profiles_for_apparmor_and_selinux_compile() {
+    let examples = tree().join("packaging/examples");
+    let mut apparmor = Command::new("apparmor_parser");
+    apparmor.args(["--skip-kernel-load", "--skip-cache"]);
+    run(apparmor.arg(examples.join("apparmor/pullgated")));
+    let place = place::on_disk("selinux");
+    let script = "cp \"$0\"/selinux/* . && make -f /usr/share/selinux/devel/Makefile pullgate.pp";
+    let mut selinux = Command::new("sh");
+    run(selinux.args(["-c", script]).arg(examples).current_dir(place.path()));
+    assert!(place.path().join("pullgate.pp").metadata().unwrap().len() > 0);
 }
 
 /// The files of a package, where packaging/install puts them before a distribution has its way.

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use clap::{Command, CommandFactory};
+use clap::Command;
 use clap_complete::Shell;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -18,13 +18,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: manual CONFIG DIRECTORY".into());
     };
     let directory = Path::new(directory);
-    let command = pullgate::ctl::Arguments::command();
+    let command = pullgate::ctl::command();
     let (pages, settings) = (directory.join("man1"), directory.join("man5"));
     fs::create_dir_all(&pages)?;
     clap_mangen::generate_to(command.clone(), &pages)?;
     fs::create_dir_all(&settings)?;
     fs::write(settings.join("pullgate-config.toml.5"), config::page(&fs::read_to_string(config)?))?;
-    for command in [command, pullgate::daemon::Arguments::command()] {
+    for command in [command, pullgate::daemon::command()] {
         complete(&command, directory)?;
     }
     Ok(())
