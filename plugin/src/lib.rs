@@ -9,6 +9,7 @@ pub mod ctl;
 pub mod daemon;
 pub mod evidence;
 pub mod ledger;
+pub mod metrics;
 pub mod pull;
 pub mod registry;
 pub mod transport;

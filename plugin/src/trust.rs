@@ -5,25 +5,29 @@
 //! falls back to the snapshot that was read last, and says so each time. A namespace with a policy of
 //! its own is decided by that alone, as in CRI-O.
 
+mod anchor;
 mod exemptions;
 mod file;
 mod search;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use pullgate_policy::decision::TrustMaterial;
 use pullgate_policy::digest::Digest;
-use pullgate_policy::document::{Dialect, Policy, PolicyError, Requirements};
+use pullgate_policy::document::{Dialect, Policy, PolicyError, Requirement, Requirements, Source};
 use pullgate_policy::limits;
 use pullgate_policy::lookaside::{Lookaside, LookasideError};
 use pullgate_policy::namespace::Namespace;
 
+pub use anchor::Anchor;
 pub use exemptions::{Admins, Exemptions};
 pub use file::FileError;
 
 use crate::audit::{chain, message_id, printable};
+use crate::metrics::PolicyMetrics;
 
 /// Nobody but pullgate reads the files here.
 const OWN: &str = "/etc/pullgate";
@@ -92,6 +96,17 @@ impl Snapshot {
         Digest::sha256(listing.as_bytes())
     }
 
+    /// Every key and certificate that the policy trusts for kubelet's images and that has an end. The
+    /// file of one that stands in the policy itself is the policy.
+    #[must_use]
+    pub fn anchors(&self, now: SystemTime) -> BTreeSet<Anchor> {
+        let scopes = self.policy.scopes("docker").map(|(_scope, requirements)| requirements);
+        let lists = scopes.chain([self.policy.default_requirements()]);
+        let sources: Vec<&Source> =
+            lists.flat_map(Requirements::iter).flat_map(Requirement::sources).collect();
+        sources.into_iter().flat_map(|source| anchor::of(source, &self.policy_path, now)).collect()
+    }
+
     /// The key and certificate files that `requirements` name, read now.
     #[must_use]
     pub fn material(requirements: &Requirements) -> TrustMaterial {
@@ -112,13 +127,20 @@ pub struct Trust {
     settings: Settings,
     /// By whose policy it is: a namespace's, or the node's.
     last: Mutex<BTreeMap<Option<Namespace>, Arc<Snapshot>>>,
+    metrics: PolicyMetrics,
 }
 
 impl Trust {
     /// Reads nothing yet.
     #[must_use]
-    pub const fn new(settings: Settings) -> Self {
-        Self { settings, last: Mutex::new(BTreeMap::new()) }
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, last: Mutex::new(BTreeMap::new()), metrics: PolicyMetrics::default() }
+    }
+
+    /// Counts in `metrics` what is read from now on.
+    #[must_use]
+    pub fn counted_by(self, metrics: &PolicyMetrics) -> Self {
+        Self { metrics: metrics.clone(), ..self }
     }
 
     /// Where it reads from.
@@ -153,10 +175,12 @@ impl Trust {
                         current.policy_path.display()
                     );
                 }
+                let changed = last.get(&whose) != Some(&current);
+                self.metrics.read(whose.is_none(), changed);
                 last.insert(whose, Arc::clone(&current));
                 Ok(current)
             }
-            Err(error) => match last.get(&whose).filter(|_| self.settings.keep_last_good) {
+            Err(error) => match self.last_good(whose.as_ref(), &last) {
                 Some(good) => {
                     let text = chain(&error);
                     tracing::error!(
@@ -165,11 +189,32 @@ impl Trust {
                         "keep_last_good leaves the last policy in force: {}",
                         printable(&text)
                     );
-                    Ok(Arc::clone(good))
+                    Ok(good)
                 }
                 None => Err(error),
             },
         }
+    }
+
+    /// What is in force although it cannot be read any more.
+    fn last_good(
+        &self,
+        whose: Option<&Namespace>,
+        last: &BTreeMap<Option<Namespace>, Arc<Snapshot>>,
+    ) -> Option<Arc<Snapshot>> {
+        self.metrics.unusable(whose.is_none());
+        last.get(&whose.cloned()).filter(|_| self.settings.keep_last_good).cloned()
+    }
+
+    /// The node's policy and those of namespaces as they are now, without the ones that cannot be used.
+    #[must_use]
+    pub fn usable(&self) -> Vec<Arc<Snapshot>> {
+        let namespaces = search::namespaces(&self.settings.namespaces);
+        [None]
+            .into_iter()
+            .chain(namespaces.into_iter().map(Some))
+            .filter_map(|namespace| self.snapshot(namespace.as_ref()).ok())
+            .collect()
     }
 
     /// Reads the policy of the namespace, if that has one, or else the node's.

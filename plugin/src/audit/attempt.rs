@@ -1,9 +1,12 @@
 //! One attempt to pull an image, from the request to its one record.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Reason, message_id, printable};
+use super::{Outcome, Reason, message_id, printable};
+use crate::ledger::Door;
+use crate::metrics::{Ended, Metrics};
 use crate::pull::PullRequest;
 
 /// A pull that has not ended yet. Exactly one record comes of it: by [`Self::accepted`],
@@ -14,6 +17,9 @@ pub struct Attempt {
     record: Record,
     began: Instant,
     took: Option<Duration>,
+    admitted: Option<Reason>,
+    door: Door,
+    metrics: Arc<Metrics>,
     ended: bool,
 }
 
@@ -51,8 +57,9 @@ struct Record {
 }
 
 impl Attempt {
-    /// Begins the attempt to answer `request`. Nothing is recorded yet.
-    pub fn begin(request: &PullRequest) -> Self {
+    /// Begins the attempt to answer `request`, for which `door` asks. Nothing is recorded yet; `metrics`
+    /// will count it.
+    pub fn begin(request: &PullRequest, door: Door, metrics: &Arc<Metrics>) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let record = Record {
@@ -64,7 +71,17 @@ impl Attempt {
             ..Record::default()
         };
         tracing::debug!(PULL_ID = record.pull_id, "pull of {} begins", record.reference);
-        Self { record, began: Instant::now(), took: None, ended: false }
+        metrics.began(door);
+        let metrics = Arc::clone(metrics);
+        Self {
+            record,
+            began: Instant::now(),
+            took: None,
+            admitted: None,
+            door,
+            metrics,
+            ended: false,
+        }
     }
 
     /// What this attempt is called in the journal: `PULL_ID`.
@@ -93,9 +110,10 @@ impl Attempt {
         self.record.scope = Some(printable(scope).into_owned());
     }
 
-    /// The reason code of an acceptance. Rejections and failures bring their own.
+    /// The reason for which the policy accepts. Rejections and failures bring their own.
     pub const fn reason(&mut self, reason: Reason) {
         self.record.reason = Some(reason);
+        self.admitted = Some(reason);
     }
 
     /// Whose signatures the acceptance rests on.
@@ -128,61 +146,73 @@ impl Attempt {
         self.took = Some(self.began.elapsed());
     }
 
-    /// The image was accepted, and containerd shows it.
-    pub fn accepted(self) {
-        self.end(Outcome::Accepted);
-    }
-
-    /// Nobody wanted the image on the node: there is no outcome to record.
-    pub fn unrecorded(mut self) {
-        self.ended = true;
+    /// The image was accepted, and containerd shows it. Where nobody said why, nobody vouches for it.
+    pub fn accepted(mut self) {
+        let reason = self.admitted.unwrap_or(Reason::Unverified);
+        self.reason(reason);
+        self.end(reason, End::Accepted);
     }
 
     /// The policy did not accept the image.
     pub fn rejected(mut self, reason: Reason, message: &str) {
-        self.reason(reason);
-        self.end(Outcome::Rejected(message));
+        self.end(reason, End::Rejected(message));
     }
 
     /// The image entered in audit mode, and would have been kept out otherwise.
     pub fn would_reject(mut self, reason: Reason, message: &str) {
-        self.reason(reason);
-        self.end(Outcome::Audited(message));
+        self.end(reason, End::Audited(message));
     }
 
     /// The pull failed for another reason.
     pub fn failed(mut self, reason: Reason, message: &str) {
-        self.reason(reason);
-        self.end(Outcome::Failed(message));
+        self.end(reason, End::Failed(message));
     }
 
-    fn end(mut self, outcome: Outcome<'_>) {
+    /// The one place where a pull is recorded: in the journal, and in the metrics.
+    fn end(&mut self, reason: Reason, end: End<'_>) {
         self.ended = true;
-        self.record.write(outcome, self.microseconds());
-    }
-
-    fn microseconds(&self) -> u64 {
-        let took = self.took.unwrap_or_else(|| self.began.elapsed());
-        u64::try_from(took.as_micros()).unwrap_or(u64::MAX)
+        let duration = self.took.unwrap_or_else(|| self.began.elapsed());
+        self.record.reason = Some(reason);
+        self.record.write(end, u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+        self.metrics.ended(Ended {
+            door: self.door,
+            outcome: end.outcome(reason),
+            reason,
+            admitted: self.admitted,
+            duration,
+            bytes: self.record.bytes.unwrap_or_default(),
+        });
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.ended {
-            self.record.reason = Some(Reason::Abandoned);
-            self.record.write(Outcome::Abandoned, self.microseconds());
+            self.end(Reason::Abandoned, End::Abandoned);
         }
     }
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Outcome<'a> {
+enum End<'a> {
     Abandoned,
     Accepted,
     Audited(&'a str),
     Failed(&'a str),
     Rejected(&'a str),
+}
+
+impl End<'_> {
+    /// An acceptance is of the kind that its reason says.
+    const fn outcome(self, reason: Reason) -> Outcome {
+        match self {
+            Self::Abandoned => Outcome::Abandoned,
+            Self::Accepted => reason.outcome(),
+            Self::Audited(_) => Outcome::Audited,
+            Self::Failed(_) => Outcome::Failed,
+            Self::Rejected(_) => Outcome::Rejected,
+        }
+    }
 }
 
 /// One event with every field of a pull; those without a value are left out.
@@ -212,25 +242,25 @@ macro_rules! record {
 }
 
 impl Record {
-    fn write(&self, outcome: Outcome<'_>, duration: u64) {
+    fn write(&self, end: End<'_>, duration: u64) {
         let image = &self.reference;
-        match outcome {
-            Outcome::Abandoned => {
+        match end {
+            End::Abandoned => {
                 record!(INFO, ABANDONED, self, duration, "abandoned {image}: the client went away");
             }
-            Outcome::Accepted => match &self.exemption {
+            End::Accepted => match &self.exemption {
                 None => record!(INFO, ACCEPTED, self, duration, "accepted {image}"),
                 Some(Exempted { words, .. }) => {
                     record!(WARN, ACCEPTED, self, duration, "accepted {image} {words}");
                 }
             },
-            Outcome::Audited(why) => {
+            End::Audited(why) => {
                 record!(WARN, AUDITED, self, duration, "would reject {image}: {}", printable(why));
             }
-            Outcome::Failed(why) => {
+            End::Failed(why) => {
                 record!(ERROR, FAILED, self, duration, "failed {image}: {}", printable(why));
             }
-            Outcome::Rejected(why) => {
+            End::Rejected(why) => {
                 record!(WARN, REJECTED, self, duration, "rejected {image}: {}", printable(why));
             }
         }
@@ -250,6 +280,7 @@ mod tests {
 
     use super::{Attempt, Reason, Signer};
     use crate::audit::message_id;
+    use crate::ledger::Door;
     use crate::pull::{Pod, PullRequest};
     use crate::registry::AuthConfig;
 
@@ -331,7 +362,7 @@ mod tests {
     }
 
     fn begun() -> Attempt {
-        Attempt::begin(&PullRequest {
+        let request = PullRequest {
             image: "registry.example/app:1".to_owned(),
             auth: AuthConfig {
                 username: "secret".to_owned(),
@@ -345,7 +376,8 @@ mod tests {
                 service_account: "account".into(),
             },
             runtime_handler: None,
-        })
+        };
+        Attempt::begin(&request, Door::Pull, &Arc::default())
     }
 
     fn logged(act: impl FnOnce()) -> String {

@@ -18,9 +18,12 @@ pub use reason::Reason;
 pub use running::{Standing, running, running_total};
 pub use text::{chain, printable};
 
+use crate::metrics::Metrics;
+
 /// Records a call that was refused before it became a pull: an unknown method of `ImageService`, or a
 /// `PullImage` that cannot be read. `method` and `message` may be foreign text.
-pub fn refused_call(method: &str, reason: Reason, message: &str) {
+pub fn refused_call(metrics: &Metrics, method: &str, reason: Reason, message: &str) {
+    metrics.call_refused(reason);
     let (method, message) = (printable(method), printable(message));
     tracing::warn!(
         MESSAGE_ID = message_id::REFUSED_CALL,

@@ -1,6 +1,7 @@
 //! `config.toml`: where things are. What may enter the node is the policy's business.
 
 mod break_glass;
+mod listen;
 mod mode;
 mod raw;
 #[cfg(test)]
@@ -12,9 +13,11 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
+pub use listen::Listen;
+
 use crate::{ledger, trust};
 pub use mode::Mode;
-use raw::{Raw, RawLedger};
+use raw::{Raw, RawLedger, RawMetrics};
 
 /// Where the configuration lies unless the command line says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/pullgate/config.toml";
@@ -36,6 +39,8 @@ pub struct Config {
     pub registry: Registry,
     /// What is remembered of decisions.
     pub ledger: Ledger,
+    /// Where metrics are served; none is nowhere.
+    pub metrics: Option<Listen>,
     /// What is logged.
     pub log_level: LevelFilter,
 }
@@ -217,6 +222,7 @@ impl Parser<'_> {
                 no_progress_timeout: self.timeout("registry.no_progress_timeout", timeout)?,
             },
             ledger: self.ledger(raw.ledger)?,
+            metrics: self.metrics(raw.metrics)?,
             log_level: self.level(raw.log.level.as_deref().unwrap_or("info"))?,
         };
         if config.socket == config.containerd.socket {
@@ -285,6 +291,21 @@ impl Parser<'_> {
             let expected = "a number from 1 on and its unit, `s`, `m` or `h`, for example `5m`";
             self.wrong(key, text, expected)
         })
+    }
+
+    fn metrics(&self, raw: RawMetrics) -> Result<Option<Listen>, ConfigError> {
+        let Some(text) = raw.listen.filter(|text| !text.is_empty()) else { return Ok(None) };
+        match Listen::parse(&text) {
+            Some(listen) if listen.is_of_this_node() || raw.allow_remote => Ok(Some(listen)),
+            Some(_) => {
+                let expected = "a loopback address, or `allow_remote = true` beside it";
+                Err(self.wrong("metrics.listen", &text, expected))
+            }
+            None => {
+                let expected = "an IP address with a port, or `unix:` and an absolute path";
+                Err(self.wrong("metrics.listen", &text, expected))
+            }
+        }
     }
 
     fn level(&self, text: &str) -> Result<LevelFilter, ConfigError> {

@@ -15,6 +15,7 @@ pub(super) struct Raw {
     pub(super) break_glass: RawBreakGlass,
     pub(super) registry: RawRegistry,
     pub(super) ledger: RawLedger,
+    pub(super) metrics: RawMetrics,
     pub(super) log: RawLog,
 }
 
@@ -80,6 +81,13 @@ pub(super) struct RawLedger {
     pub(super) path: Option<PathBuf>,
     pub(super) max_rows: Option<u32>,
     pub(super) retention: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct RawMetrics {
+    pub(super) listen: Option<String>,
+    pub(super) allow_remote: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

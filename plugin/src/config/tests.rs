@@ -3,7 +3,7 @@ use std::path::Path;
 use pullgate_policy::decision::{Mode, Modes};
 use pullgate_policy::namespace::Namespace;
 
-use super::Config;
+use super::{Config, Listen};
 
 #[test]
 fn nothing_said_gives_the_defaults() {
@@ -44,6 +44,7 @@ fn the_shipped_file_says_the_defaults() {
     let admins = config.break_glass.admins.unwrap();
     assert_eq!((admins.required.get(), admins.longest.as_secs()), (2, 24 * 60 * 60));
     assert_eq!(config.log_level, defaults.log_level);
+    assert!(config.metrics.is_some(), "an example");
     assert!(config.containerd.sandbox_image.is_some(), "every key stands in the shipped file");
     assert!(config.policy.path.is_some() && config.policy.registries_d.is_some());
 }
@@ -73,7 +74,7 @@ fn errors_name_file_key_and_expectation() {
         (
             "[crii]",
             "c: `crii`: unknown field `crii`, expected one of `cri`, `containerd`, `policy`, \
-             `mode`, `break_glass`, `registry`, `ledger`, `log`",
+             `mode`, `break_glass`, `registry`, `ledger`, `metrics`, `log`",
         ),
         ("[cri]\nsocket = 3", "c: `cri.socket`: invalid type: integer `3`, expected a string"),
         (
@@ -189,4 +190,42 @@ fn refused(rows: &[(&str, &str)]) {
 fn a_file_that_was_named_must_exist() {
     let error = Config::read(Some(Path::new("/nonexistent/config.toml"))).unwrap_err();
     assert_eq!(error.to_string(), "/nonexistent/config.toml: cannot be read");
+}
+
+#[test]
+fn metrics_are_off_unless_told_where() {
+    let unix = || Some(Listen::Unix("/run/pullgate/metrics.sock".into()));
+    let tcp = |address: &str| Some(Listen::Tcp(address.parse().unwrap()));
+    let rows = [
+        ("", None),
+        ("metrics.listen = ''", None),
+        ("metrics.listen = '127.0.0.1:9750'", tcp("127.0.0.1:9750")),
+        ("metrics.listen = '[::1]:9750'", tcp("[::1]:9750")),
+        ("metrics.listen = 'unix:/run/pullgate/metrics.sock'", unix()),
+        ("metrics.listen = 'unix:///run/pullgate/metrics.sock'", unix()),
+        ("metrics = { listen = '10.0.0.1:9750', allow_remote = true }", tcp("10.0.0.1:9750")),
+    ];
+    for (text, expected) in rows {
+        assert_eq!(Config::parse(Path::new("c"), text).unwrap().metrics, expected, "{text}");
+    }
+}
+
+#[test]
+fn metrics_of_a_place_that_others_reach_must_be_wanted() {
+    let place = "expected an IP address with a port, or `unix:` and an absolute path";
+    let loopback = "expected a loopback address, or `allow_remote = true` beside it";
+    let rows = [
+        ("0.0.0.0:9750", loopback),
+        ("[::]:9750", loopback),
+        ("10.0.0.1:9750", loopback),
+        ("localhost", place),
+        ("127.0.0.1", place),
+        ("unix:metrics.sock", place),
+    ];
+    for (listen, expected) in rows {
+        let text = format!("metrics.listen = '{listen}'");
+        let error = Config::parse(Path::new("c"), &text).unwrap_err();
+        let expected = format!("c: `metrics.listen`: found `{listen}`, {expected}");
+        assert_eq!(error.to_string(), expected);
+    }
 }

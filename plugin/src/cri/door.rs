@@ -12,6 +12,7 @@ use super::route::{self, Route};
 use super::status::{Code, Status};
 use super::{Body, Upstream, gated, pull_image};
 use crate::audit::{self, Reason};
+use crate::metrics::Metrics;
 use crate::pull::{ImageId, Pod, Presence, PullError, PullRequest, Wanted};
 
 /// What decides about one call. Dropping the future ends its work.
@@ -34,16 +35,23 @@ pub struct Door {
     pull: Arc<Pull>,
     pub(super) admit: Arc<Admit>,
     pub(super) admit_sandbox: Arc<AdmitSandbox>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl Door {
     /// A door in front of `upstream` whose `PullImage` is `pull`. Containers and sandboxes are made
-    /// only of what `admit` and `admit_sandbox` let pass.
+    /// only of what `admit` and `admit_sandbox` let pass; `metrics` counts what it takes.
     #[must_use]
-    pub fn new(upstream: Upstream, pull: Pull, admit: Admit, admit_sandbox: AdmitSandbox) -> Self {
-        let upstream = Arc::new(upstream);
+    pub fn new(
+        upstream: Upstream,
+        pull: Pull,
+        admit: Admit,
+        admit_sandbox: AdmitSandbox,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let (upstream, pull) = (Arc::new(upstream), Arc::new(pull));
         let (admit, admit_sandbox) = (Arc::new(admit), Arc::new(admit_sandbox));
-        Self { upstream, pull: Arc::new(pull), admit, admit_sandbox }
+        Self { upstream, pull, admit, admit_sandbox, metrics }
     }
 
     /// Takes a call.
@@ -57,14 +65,18 @@ impl Door {
         let path = request.uri().path();
         match Route::of(path) {
             Route::CreateContainer => gated::create_container(&self, request).await,
-            Route::Forward => self.upstream.forward(request.map(Outgoing::passing)).await,
-            Route::PullImage => Ok(pull_image::answer(request, &self.pull).await),
+            Route::Forward(service) => {
+                self.metrics.call_forwarded(service);
+                self.upstream.forward(request.map(Outgoing::passing)).await
+            }
+            Route::PullImage => Ok(pull_image::answer(request, &self.pull, &self.metrics).await),
             Route::RunPodSandbox => gated::run_pod_sandbox(&self, request).await,
             Route::UnknownImageMethod => {
                 let method = path.rsplit('/').next().unwrap_or_default();
                 let service = route::service(path);
                 let message = format!("unknown method {method} for service {service}");
-                audit::refused_call(path, Reason::UnknownMethod, "it could bring an image in");
+                let why = "it could bring an image in";
+                audit::refused_call(&self.metrics, path, Reason::UnknownMethod, why);
                 Ok(Status::new(Code::Unimplemented, message).response())
             }
             Route::UnknownService => {

@@ -13,6 +13,7 @@ use super::pull_image::pod;
 use super::status::{self, Code, Status};
 use super::{Body, Door, message};
 use crate::audit;
+use crate::metrics::Service;
 use crate::pull::{Presence, PullError, Wanted};
 
 /// Answers `CreateContainer`: its image, and every image that it mounts, must be accepted.
@@ -20,7 +21,7 @@ pub(super) async fn create_container(
     door: &Door,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, hyper::Error> {
-    let (request, message, deadline) = match read::<CreateContainerRequest>(request).await {
+    let (request, message, deadline) = match read::<CreateContainerRequest>(door, request).await {
         Ok(read) => read,
         Err(status) => return Ok(status.response()),
     };
@@ -29,6 +30,7 @@ pub(super) async fn create_container(
         Ok(presence) => presence,
         Err(status) => return Ok(status.response()),
     };
+    door.metrics.call_forwarded(Service::Runtime);
     let answer = door.upstream.forward(request).await?;
     match presence {
         Presence::Accepted => Ok(answer),
@@ -47,12 +49,15 @@ pub(super) async fn run_pod_sandbox(
     door: &Door,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, hyper::Error> {
-    let (request, message, deadline) = match read::<RunPodSandboxRequest>(request).await {
+    let (request, message, deadline) = match read::<RunPodSandboxRequest>(door, request).await {
         Ok(read) => read,
         Err(status) => return Ok(status.response()),
     };
     match within(deadline, (door.admit_sandbox)(pod(message.config.unwrap_or_default()))).await {
-        Ok(()) => door.upstream.forward(request).await,
+        Ok(()) => {
+            door.metrics.call_forwarded(Service::Runtime);
+            door.upstream.forward(request).await
+        }
         Err(status) => Ok(status.response()),
     }
 }
@@ -72,6 +77,7 @@ async fn within<T>(
 
 /// The call as it is passed on, its message, and how long the client waits.
 async fn read<M: Message + Default>(
+    door: &Door,
     request: Request<Incoming>,
 ) -> Result<(Request<Outgoing>, M, Option<Duration>), Status> {
     let (parts, body) = request.into_parts();
@@ -86,7 +92,8 @@ async fn read<M: Message + Default>(
         }
         Err(status) => {
             let status: Status = status;
-            audit::refused_call(parts.uri.path(), audit::Reason::BadRequest, status.message());
+            let (path, reason) = (parts.uri.path(), audit::Reason::BadRequest);
+            audit::refused_call(&door.metrics, path, reason, status.message());
             Err(status)
         }
     }

@@ -10,6 +10,7 @@ use pullgate_proto::{PodSandboxConfig, PullImageRequest, PullImageResponse};
 use super::status::{self, Code, Status};
 use super::{Body, Pull, message};
 use crate::audit::{self, Reason};
+use crate::metrics::Metrics;
 use crate::pull::{Pod, PullRequest};
 use crate::registry::AuthConfig;
 
@@ -21,12 +22,16 @@ const RUNTIME_HANDLER: &str = "io.containerd.cri.runtime-handler";
 const SERVICE_ACCOUNT: &str = "kubernetes.io/service-account.name";
 
 /// Answers `PullImage`. Dropping the future drops the pull: kubelet cancels by going away.
-pub(crate) async fn answer(request: Request<Incoming>, pull: &Pull) -> Response<Body> {
+pub(crate) async fn answer(
+    request: Request<Incoming>,
+    pull: &Pull,
+    metrics: &Metrics,
+) -> Response<Body> {
     let path = request.uri().path().to_owned();
     let outcome = match read(request).await {
         Ok((request, deadline)) => perform(pull, request, deadline).await,
         Err(refusal) => {
-            audit::refused_call(&path, Reason::BadRequest, refusal.message());
+            audit::refused_call(metrics, &path, Reason::BadRequest, refusal.message());
             Err(refusal)
         }
     };

@@ -1,12 +1,14 @@
 //! Which call goes where.
 
+use crate::metrics::Service;
+
 /// What becomes of a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     /// It passes if every image of the container is accepted.
     CreateContainer,
-    /// It passes byte for byte.
-    Forward,
+    /// It passes byte for byte to this service.
+    Forward(Service),
     /// It is ours.
     PullImage,
     /// It passes if the sandbox image is accepted.
@@ -31,11 +33,13 @@ impl Route {
         };
         match (service, method) {
             ("ImageService", "PullImage") => Self::PullImage,
-            ("ImageService", method) if IMAGE_METHODS.contains(&method) => Self::Forward,
+            ("ImageService", method) if IMAGE_METHODS.contains(&method) => {
+                Self::Forward(Service::Image)
+            }
             ("ImageService", _) => Self::UnknownImageMethod,
             ("RuntimeService", "CreateContainer") => Self::CreateContainer,
             ("RuntimeService", "RunPodSandbox") => Self::RunPodSandbox,
-            ("RuntimeService", _) => Self::Forward,
+            ("RuntimeService", _) => Self::Forward(Service::Runtime),
             _ => Self::UnknownService,
         }
     }
@@ -50,21 +54,22 @@ pub(crate) fn service(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::{Route, service};
+    use crate::metrics::Service;
 
     #[test]
     fn only_cri_exists() {
         let rows = [
             ("/runtime.v1.ImageService/PullImage", Route::PullImage),
             ("/runtime.v1alpha2.ImageService/PullImage", Route::PullImage),
-            ("/runtime.v1.ImageService/ImageStatus", Route::Forward),
-            ("/runtime.v1.ImageService/StreamImages", Route::Forward),
-            ("/runtime.v1alpha2.ImageService/ListImages", Route::Forward),
+            ("/runtime.v1.ImageService/ImageStatus", Route::Forward(Service::Image)),
+            ("/runtime.v1.ImageService/StreamImages", Route::Forward(Service::Image)),
+            ("/runtime.v1alpha2.ImageService/ListImages", Route::Forward(Service::Image)),
             ("/runtime.v1.RuntimeService/CreateContainer", Route::CreateContainer),
             ("/runtime.v1alpha2.RuntimeService/CreateContainer", Route::CreateContainer),
             ("/runtime.v1.RuntimeService/RunPodSandbox", Route::RunPodSandbox),
             ("/runtime.v1alpha2.RuntimeService/RunPodSandbox", Route::RunPodSandbox),
-            ("/runtime.v1.RuntimeService/Version", Route::Forward),
-            ("/runtime.v1.RuntimeService/MethodOfTomorrow", Route::Forward),
+            ("/runtime.v1.RuntimeService/Version", Route::Forward(Service::Runtime)),
+            ("/runtime.v1.RuntimeService/MethodOfTomorrow", Route::Forward(Service::Runtime)),
             ("/runtime.v1.ImageService/PullImages", Route::UnknownImageMethod),
             ("/runtime.v1.ImageService/pullImage", Route::UnknownImageMethod),
             ("/runtime.v1.ImageService/PullImage/", Route::UnknownImageMethod),

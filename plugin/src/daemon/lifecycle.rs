@@ -13,12 +13,13 @@ use tokio::sync::watch;
 
 use super::command::DaemonError;
 use super::startup::{self, Policy};
-use super::{assemble, containerd, housekeeping, notify};
+use super::{anchors, assemble, containerd, housekeeping, notify, scrapes};
 use crate::audit::log::Level;
 use crate::audit::{chain, message_id, printable};
 use crate::config::Config;
 use crate::cri::{self, Door, Server, Upstream, socket};
 use crate::ledger::Ledger;
+use crate::metrics::Metrics;
 use crate::pull::{Gate, Wanted};
 
 /// How long calls under way may take to end after SIGTERM. Less than `TimeoutStopSec` of the unit.
@@ -42,9 +43,15 @@ pub(super) async fn run(
     let (gates, gate) = watch::channel(Arc::new(gate));
     let listener = listen(&config, activated)?;
     let upstream = Upstream::new(&config.containerd.socket);
-    let server = cri::serve(listener, door(upstream, gate));
+    let metrics = Arc::clone(&gate.borrow().metrics);
+    let _scrapes = scrapes::serve(&config, &metrics).await;
+    let server = cri::serve(listener, door(upstream, gate.clone(), metrics));
     let mut daemon = Daemon { path, config, level, gates };
-    daemon.work(&mut signals, &policy).await;
+    tokio::select! {
+        () = daemon.work(&mut signals, &policy) => {}
+        () = anchors::watch(gate.clone()) => {}
+        () = scrapes::measure(gate) => {}
+    }
     stop(&server, &mut signals.stop).await;
     let audits = daemon.gates.borrow().audits.clone();
     audits.drain().await;
@@ -66,7 +73,7 @@ fn listen(config: &Config, activated: Option<StdListener>) -> Result<UnixListene
 }
 
 /// Each call goes through the gate that is in force when it begins.
-fn door(upstream: Upstream, gate: watch::Receiver<Arc<Gate>>) -> Door {
+fn door(upstream: Upstream, gate: watch::Receiver<Arc<Gate>>, metrics: Arc<Metrics>) -> Door {
     let (create, sandbox) = (gate.clone(), gate.clone());
     let pull = move |request| {
         let gate = Arc::clone(&gate.borrow());
@@ -80,7 +87,7 @@ fn door(upstream: Upstream, gate: watch::Receiver<Arc<Gate>>) -> Door {
         let gate = Arc::clone(&sandbox.borrow());
         async move { gate.admit_sandbox(pod).await }.boxed()
     };
-    Door::new(upstream, Box::new(pull), Box::new(admit), Box::new(admit_sandbox))
+    Door::new(upstream, Box::new(pull), Box::new(admit), Box::new(admit_sandbox), metrics)
 }
 
 struct Daemon {
@@ -117,7 +124,9 @@ impl Daemon {
     /// Reads the configuration again. One that is not valid changes nothing.
     fn reload(&mut self) {
         notify::tell_reloading();
-        match self.reread() {
+        let read = self.reread();
+        self.gates.borrow().metrics.config_read(read.is_ok());
+        match read {
             Ok(()) => tracing::info!(
                 MESSAGE_ID = message_id::CONFIG_READ,
                 "the configuration was read again"
@@ -146,6 +155,10 @@ impl Daemon {
                 tracing::warn!("`{key}` stays {} until a restart", old.display());
                 new.clone_from(old);
             }
+        }
+        if config.metrics != self.config.metrics {
+            tracing::warn!("`metrics` stays as it was until a restart");
+            config.metrics.clone_from(&self.config.metrics);
         }
         let gate = assemble(&config, Some(&self.gates.borrow()))?;
         startup::modes(&config);

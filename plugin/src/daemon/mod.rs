@@ -1,10 +1,12 @@
 //! `pullgated`: configuration, socket and gate joined, from start to drain.
 
+mod anchors;
 mod command;
 mod containerd;
 mod housekeeping;
 mod lifecycle;
 mod notify;
+mod scrapes;
 mod startup;
 
 pub use command::{command, main};
@@ -29,8 +31,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Builds the gate that `config` describes. Nothing is connected to yet. What outlives a change of
 /// the configuration is taken over from the `previous` gate: the connection to containerd, the verdicts
-/// that are still sought, the ledger, and the last good policy unless another one is configured. A first
-/// gate forgets when it ends: the daemon gives it the ledger of the node.
+/// that are still sought, the ledger, the metrics, and the last good policy unless another one is
+/// configured. A first gate forgets when it ends: the daemon gives it the ledger of the node.
 ///
 /// # Errors
 /// [`AssemblyError`] if a part cannot be made.
@@ -39,8 +41,11 @@ pub(crate) fn assemble(config: &Config, previous: Option<&Gate>) -> Result<Gate,
     let sandbox_image = config.containerd.sandbox_image.as_deref().map(PullReference::parse);
     let trust = config.trust();
     let known = previous.map(|gate| &gate.trust).filter(|known| *known.settings() == trust);
+    let metrics = previous.map_or_else(Arc::default, |gate| Arc::clone(&gate.metrics));
     Ok(Gate {
-        trust: known.cloned().unwrap_or_else(|| Arc::new(Trust::new(trust))),
+        trust: known
+            .cloned()
+            .unwrap_or_else(|| Arc::new(Trust::new(trust).counted_by(metrics.policy()))),
         modes: config.mode.modes.clone(),
         audit_deadline: config.mode.audit_deadline,
         audits: previous.map(|gate| gate.audits.clone()).unwrap_or_default(),
@@ -62,6 +67,7 @@ pub(crate) fn assemble(config: &Config, previous: Option<&Gate>) -> Result<Gate,
             Some(gate) => Arc::clone(&gate.ledger),
             None => Arc::new(Ledger::in_memory(config.ledger.bounds)?),
         },
+        metrics,
     })
 }
 

@@ -21,7 +21,7 @@ use pullgate_policy::digest::Digest;
 
 pub use entry::{Digests, Door, Entry, Evidence, Filter, Search, Signer, Verdict};
 pub use error::LedgerError;
-pub use store::{Bounds, Store};
+pub use store::{Bounds, Size, Store};
 
 use crate::audit::{chain, printable};
 use thread::Thread;
@@ -125,6 +125,14 @@ impl Ledger {
     /// [`LedgerError`] if it cannot be read.
     pub async fn document(&self, digest: Digest) -> Result<Option<Bytes>, LedgerError> {
         self.reading(move |store| store.document(&digest)).await
+    }
+
+    /// How large it is.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it cannot be read.
+    pub async fn size(&self) -> Result<Size, LedgerError> {
+        self.reading(|store| store.size()).await
     }
 
     /// Forgets what is past the bounds; what is known of the `images` on the node goes last.

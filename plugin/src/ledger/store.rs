@@ -37,6 +37,15 @@ pub struct Bounds {
     pub retention: Duration,
 }
 
+/// How large a ledger is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Decisions that are kept.
+    pub rows: i64,
+    /// Bytes that are in use.
+    pub bytes: i64,
+}
+
 /// An open ledger. One thread uses it.
 #[derive(Debug)]
 pub struct Store {
@@ -217,6 +226,15 @@ impl Store {
             found.push(entry(row)?);
         }
         Ok(found)
+    }
+
+    /// How large it is.
+    ///
+    /// # Errors
+    /// [`LedgerError`] if it cannot be read.
+    pub fn size(&self) -> Result<Size, LedgerError> {
+        let number = |statement| self.connection.query_row(statement, (), |row| row.get(0));
+        Ok(Size { rows: number(sql::COUNT)?, bytes: number(sql::BYTES_USED)? })
     }
 
     /// Tells which images are on the node, by their IDs: what is known of them is forgotten last.

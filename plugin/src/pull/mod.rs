@@ -30,6 +30,7 @@ use crate::audit::chain;
 use crate::containerd::Containerd;
 use crate::evidence::{Collector, Evidence};
 use crate::ledger::{Door, Ledger, Search};
+use crate::metrics::Metrics;
 use crate::registry::{AuthConfig, Credentials, Registry, Repository};
 use crate::trust::{Exemptions, Trust};
 use audit::PendingVerdict;
@@ -111,6 +112,8 @@ pub struct Gate {
     pub platform: Platform,
     /// What was decided before.
     pub ledger: Arc<Ledger>,
+    /// Where outcomes are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Gate {
@@ -128,7 +131,7 @@ impl Gate {
         request: PullRequest,
         door: Door,
     ) -> Result<ImageId, PullError> {
-        let mut row = Row::begin(&self.ledger, door, &request);
+        let mut row = Row::begin(self, door, &request);
         match self.stages(request, &mut row).await {
             Ok(Handed { id, verdict: None }) => {
                 row.end(Ok(())).await;

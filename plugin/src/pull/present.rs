@@ -116,15 +116,17 @@ impl Gate {
             Ok(None) => return Ok(Presence::Absent),
             Ok(Some(question)) => question,
             Err(error) => {
-                let row = Row::begin(&self.ledger, door, &wanted.request(None));
+                let row = Row::begin(self, door, &wanted.request(None));
                 row.end(Err(&error)).await;
                 return Err(error);
             }
         };
-        if let Ok(Some(_name)) = self.remembered(&question).await {
+        let remembered = matches!(self.remembered(&question).await, Ok(Some(_name)));
+        self.metrics.ledger_asked(remembered);
+        if remembered {
             return Ok(Presence::Accepted);
         }
-        let mut row = Row::begin(&self.ledger, door, &wanted.request(question.names.first()));
+        let mut row = Row::begin(self, door, &wanted.request(question.names.first()));
         if self.audits_only(&question) {
             let search = Arc::clone(self).audit_present(question);
             self.audits.record(PendingVerdict::seek(search, self.audit_deadline), row);

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use pullgate_policy::decision::Basis;
 use pullgate_policy::signature;
 
-use super::{Checked, Findings, PullError, PullRequest};
+use super::{Checked, Findings, Gate, PullError, PullRequest};
 use crate::audit::{self, Attempt, Outcome, Reason, chain};
 use crate::ledger::{Digests, Door, Entry, Evidence, Ledger, Signer};
 
@@ -23,8 +23,8 @@ pub(super) struct Row {
 
 impl Row {
     /// Begins the row of the answer to `request`, for which `door` asks.
-    pub(super) fn begin(ledger: &Arc<Ledger>, door: Door, request: &PullRequest) -> Self {
-        let attempt = Attempt::begin(request);
+    pub(super) fn begin(gate: &Gate, door: Door, request: &PullRequest) -> Self {
+        let attempt = Attempt::begin(request, door, &gate.metrics);
         let entry = Entry {
             at: SystemTime::now(),
             door,
@@ -40,7 +40,7 @@ impl Row {
             namespace: request.pod.namespace.clone(),
             pod: request.pod.name.clone(),
         };
-        let (ledger, open) = (Arc::clone(ledger), Some((attempt, entry)));
+        let (ledger, open) = (Arc::clone(&gate.ledger), Some((attempt, entry)));
         Self { ledger, open, door, findings: Findings::default() }
     }
 

@@ -39,6 +39,16 @@ pub(super) fn of_namespace(folder: &Path, namespace: &Namespace) -> Option<PathB
     (!path.symlink_metadata().is_err_and(absent)).then_some(path)
 }
 
+/// The namespaces that have a policy of their own.
+pub(super) fn namespaces(folder: &Path) -> Vec<Namespace> {
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let named = entries.filter_map(|entry| {
+        let name = entry.file_name();
+        Namespace::parse(name.to_str()?.strip_suffix(".json")?).ok()
+    });
+    named.collect()
+}
+
 /// The files of registries.d with their content, in the order in which they are read.
 pub(super) fn registries_d(explicit: Option<&Path>) -> Result<Vec<(String, Vec<u8>)>, TrustError> {
     let mut found = Vec::new();

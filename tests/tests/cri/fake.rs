@@ -121,7 +121,7 @@ impl Proxy {
         let listener = UnixListener::bind(directory.path().join("pullgate.sock")).unwrap();
         let admit = Box::new(|_| unreachable!("no container is created"));
         let admit_sandbox = Box::new(|_| unreachable!("no pod is run"));
-        let door = Door::new(upstream, pull, admit, admit_sandbox);
+        let door = Door::new(upstream, pull, admit, admit_sandbox, Arc::default());
         let server = serve(listener, door);
         Self { directory, server }
     }

@@ -72,6 +72,7 @@ async fn ours(case: &Case) -> Verdict {
         ledger: Arc::new(
             Ledger::in_memory(Bounds { max_rows: 1000, retention: patience }).expect("memory"),
         ),
+        metrics: Arc::default(),
     };
     let request = PullRequest {
         image: case.reference().to_owned(),

@@ -7,6 +7,7 @@ mod environment;
 mod exemption;
 mod identity;
 mod journal;
+mod metrics;
 mod namespaces;
 mod pods;
 mod refused;

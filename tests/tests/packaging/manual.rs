@@ -50,7 +50,8 @@ fn every_extension_of_the_policy_has_its_entry() {
 
 #[test]
 fn the_pages_written_by_hand_are_clean() {
-    for page in ["pullgated.8", "pullgate-policy.5"] {
+    let pages = ["pullgated.8", "pullgate-policy.5", "pullgate-journal.7", "pullgate-metrics.7"];
+    for page in pages {
         let mut lint = Command::new("mandoc");
         run(lint.args(["-Tlint", "-Wwarning"]).arg(tree().join("packaging/man").join(page)));
     }

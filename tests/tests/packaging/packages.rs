@@ -46,6 +46,8 @@ fn both_packages_hold_the_same() {
         "etc/pullgate/config.toml",
         "usr/bin/pullgate",
         "usr/bin/pullgated",
+        "usr/lib/systemd/catalog/pullgate.catalog",
+        "usr/lib/systemd/catalog/pullgate.ja.catalog",
         "usr/lib/systemd/system/pullgated.service",
         "usr/lib/systemd/system/pullgated.socket",
         "usr/lib/tmpfiles.d/pullgate.conf",
@@ -54,7 +56,11 @@ fn both_packages_hold_the_same() {
         "usr/share/man/man1/pullgate.1",
         "usr/share/man/man5/pullgate-config.toml.5",
         "usr/share/man/man5/pullgate-policy.5",
+        "usr/share/man/man7/pullgate-journal.7",
+        "usr/share/man/man7/pullgate-metrics.7",
         "usr/share/man/man8/pullgated.8",
+        "usr/share/pullgate/grafana/pullgate.json",
+        "usr/share/pullgate/prometheus/pullgate.rules.yml",
     ] {
         assert!(deb.iter().any(|found| found == file), "{file}: {deb:?}");
     }
