@@ -41,6 +41,20 @@ pub async fn leases(socket: &Path) -> Vec<String> {
     answer.into_inner().leases.into_iter().map(|lease| lease.id).collect()
 }
 
+/// When each lease expires by itself; none if it does not.
+pub async fn lease_expiries(socket: &Path) -> Vec<(String, Option<String>)> {
+    let cri = Cri::connect(socket).await.expect("containerd answers");
+    let request = in_namespace(ListLeasesRequest::default());
+    let answer = LeasesClient::new(cri.channel()).list(request).await.expect("a list of leases");
+    let leases = answer.into_inner().leases.into_iter();
+    leases
+        .map(|mut lease| {
+            let expiry = lease.labels.remove("containerd.io/gc.expire");
+            (lease.id, expiry)
+        })
+        .collect()
+}
+
 async fn images(channel: Channel) -> Vec<String> {
     let request = in_namespace(ListImagesRequest::default());
     let answer = ImagesClient::new(channel).list(request).await.expect("a list of images");

@@ -23,6 +23,7 @@ pub mod fuzz;
 pub mod hosts;
 pub mod image;
 pub mod journal;
+pub mod latency;
 pub mod node;
 pub mod package;
 pub mod place;

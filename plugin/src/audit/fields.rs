@@ -5,8 +5,11 @@
 
 /// Every field that is ours, and what it holds. Those without a value are left out of a record.
 pub const FIELDS: &[(&str, &str)] = &[
+    ("ACCEPTED", "how many containers that run have an accepted image"),
     ("BYTES", "how many bytes of layers came over the network"),
+    ("CONTAINER", "the name of the container in its pod"),
     ("CONTAINERD_VERSION", "the version that containerd says of itself"),
+    ("CONTAINER_ID", "the ID of the container"),
     ("CRI_METHOD", "the path of the gRPC method that was called"),
     ("DURATION_US", "how long the pull took, in microseconds"),
     (
@@ -26,13 +29,16 @@ pub const FIELDS: &[(&str, &str)] = &[
     ("POLICY_SCOPE", "where in the policy the requirements stand that decided"),
     ("PULL_ID", "the pull: the same in each record about it"),
     ("REASON", "the reason code, see below"),
+    ("REJECTED", "how many containers that run have an image that the policy refuses"),
     ("SERVICE_ACCOUNT", "the pod's annotation kubernetes.io/service-account.name, if it has one"),
     ("SHA256_BACKEND", "the processor's instructions that hash"),
     ("SIGNER", "the name of each signer, as its key or certificate gives it"),
     ("SNAPSHOTTER", "the snapshotter that images are unpacked with"),
     ("SOCKET", "the CRI socket"),
+    ("STANDING", "how a container that runs stands to the policy: accepted, rejected or unknown"),
     ("TRUST_ANCHOR", "the key or certificate that ends: its fingerprint or its name"),
     ("TRUST_ENDS", "when it ends, in UTC as RFC 3339 writes it"),
     ("TRUST_FILE", "the file that holds it"),
+    ("UNKNOWN", "of how many containers that run the node does not know"),
     ("VERSION", "the version of pullgate"),
 ];

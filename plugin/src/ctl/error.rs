@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::Exit;
 use crate::config::ConfigError;
 use crate::containerd::HandoffError;
+use crate::ledger::LedgerError;
 use crate::trust::TrustError;
 
 /// Why a command gave no answer.
@@ -25,6 +26,9 @@ pub enum CtlError {
         /// Why.
         source: io::Error,
     },
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The operating system did not do its part.
     #[error("this node cannot be looked at")]
     Node(#[source] io::Error),
@@ -58,9 +62,11 @@ impl CtlError {
             Self::Config(_) | Self::Root { .. } | Self::Trust(_) | Self::UnknownReason { .. } => {
                 Exit::Usage
             }
-            Self::Containerd(_) | Self::File { .. } | Self::Node(_) | Self::Output(_) => {
-                Exit::Infrastructure
-            }
+            Self::Containerd(_)
+            | Self::File { .. }
+            | Self::Ledger(_)
+            | Self::Node(_)
+            | Self::Output(_) => Exit::Infrastructure,
         }
     }
 }

@@ -5,6 +5,7 @@ mod doctor;
 mod error;
 mod exit;
 mod explain;
+mod history;
 mod output;
 mod policy;
 mod scrub;
@@ -40,6 +41,7 @@ pub struct Arguments {
 enum Command {
     Doctor(doctor::Doctor),
     Explain(explain::Command),
+    History(history::History),
     #[command(subcommand)]
     Policy(policy::Command),
     Scrub(scrub::Scrub),
@@ -83,6 +85,7 @@ fn run(arguments: Arguments) -> Result<Exit, CtlError> {
             doctor.run(&context()?)
         }
         Command::Explain(command) => command.run(output),
+        Command::History(history) => history.run(&context()?),
         Command::Policy(command) => command.run(&context()?),
         Command::Scrub(scrub) => scrub.run(&context()?),
     }

@@ -4,6 +4,7 @@
 //! into an empty store. A row gives the median of the ratios of neighbours and how far they spread, so
 //! that it means the same on a fast machine and on a busy one. Rows named `helper` let containerd
 //! unpack with the decompressor that it looks for in its PATH. Also written to `target/bench.json`.
+//! `measure create` measures only what a decision from the ledger adds to CreateContainer.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -22,7 +23,7 @@ use pullgate_tests::image::Compression;
 use pullgate_tests::pullgated::{self, Pullgated};
 use pullgate_tests::registry::{Access, Registry};
 use pullgate_tests::version::Version;
-use pullgate_tests::{place, process, sample};
+use pullgate_tests::{latency, place, process, sample};
 use serde::Serialize;
 
 /// The images, with how often each side pulls them.
@@ -31,6 +32,12 @@ const IMAGES: [(&str, usize); 2] =
 
 #[tokio::main]
 async fn main() {
+    for version in Version::available() {
+        creating(version).await;
+    }
+    if std::env::args().any(|argument| argument == "create") {
+        return;
+    }
     let mut rows = vec![hashing()];
     rows[0].print();
     let registry = Registry::start(Access::Open).await;
@@ -79,6 +86,18 @@ impl Row {
         let peak = peak.unwrap_or_default();
         println!("{:<36} {:.2} (spread {:.2})  {peak}", self.name, self.ratio, self.spread);
     }
+}
+
+/// What a decision from the ledger adds to a call.
+async fn creating(version: Version) {
+    let (theirs, ours) = latency::creating(version).await;
+    let name = format!("create, cached, containerd {version}");
+    let added = |ours: u128, theirs: u128| ours.saturating_sub(theirs);
+    let (p50, p99) = (added(ours.p50_us, theirs.p50_us), added(ours.p99_us, theirs.p99_us));
+    println!("{name:<36} added p50 {p50} us, p99 {p99} us  ({theirs:?}, {ours:?})");
+    let json = serde_json::json!({"name": name, "containerd": theirs, "pullgate": ours});
+    let path = place::target().join(format!("bench-create-{version}.json"));
+    std::fs::write(path, json.to_string()).expect("the file to be written");
 }
 
 async fn pulling(

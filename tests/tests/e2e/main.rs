@@ -3,6 +3,7 @@
 
 mod audit;
 mod broken;
+mod crash;
 mod environment;
 mod exemption;
 mod identity;

@@ -219,9 +219,9 @@ impl Node {
                 status.image.is_some_and(|image| image.id == evil.config.digest)
             })
             .await;
-        self.walks_past_containerd_only(by_id(&evil, "good"), "SIGNATURE_MISSING").await;
+        self.walks_past_containerd_only(by_id(&evil, "good"), "NOT_VERIFIED").await;
         let by_name = container("default", &good_name, "");
-        self.walks_past_containerd_only(by_name, "SIGNATURE_MISSING").await;
+        self.walks_past_containerd_only(by_name, "NOT_VERIFIED").await;
     }
 
     /// The test list of CRI-O's reviewers: the name that the pod uses decides.
@@ -329,6 +329,7 @@ impl Node {
         let mut config = by_id(&app, "app");
         config.mounts.push(Mount {
             container_path: "/volume".to_owned(),
+            readonly: true,
             image: Some(ImageSpec { image: evil.config.digest.clone(), ..ImageSpec::default() }),
             ..Mount::default()
         });
