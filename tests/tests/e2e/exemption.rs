@@ -8,12 +8,13 @@ use std::time::{Duration, SystemTime};
 
 use pullgate_policy::exemption::{Exemption, Rules, UntrustedDetached};
 use pullgate_policy::signature::openpgp::Keyring;
+use pullgate_tests::cri::{Cri, container, pod};
 use pullgate_tests::pullgated::{Pullgated, Settings, policy};
 use pullgate_tests::signer::Signer;
 use pullgate_tests::version::Version;
 use pullgate_tests::{place, sample};
 use serde_json::json;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::broken::check;
 use crate::scene::{NAME, Scene};
@@ -159,6 +160,61 @@ async fn an_exemption_lets_in_what_it_covers_while_it_lasts() {
     scene.settings.extra = format!("break_glass.exemptions = '{}'\n", folder.path().display());
     scene.gate = Pullgated::start(&scene.containerd, &scene.settings).await;
     refused(&scene, "team/app:v1", "config.toml names no `break_glass.keys`").await;
+}
+
+#[tokio::test]
+async fn a_container_of_an_exempted_image_is_made_only_while_the_exemption_is_there() {
+    let (release, alice) = (Signer::new(), Signer::new());
+    let folder = place::on_disk("exemptions");
+    let extra = format!(
+        "break_glass.exemptions = '{}'\nbreak_glass.keys = {:?}\nbreak_glass.required = 1\n",
+        folder.path().display(),
+        [alice.public_key()]
+    );
+    let settings = Settings {
+        policy: Some(policy(NAME, &release.public_key())),
+        extra,
+        ..Settings::default()
+    };
+    let mut scene = Scene::with(Version::V1_6, Default::default(), settings).await;
+    let app = sample::waiting("exempted");
+    app.store(&scene.registry, "app", "v1");
+    sample::waiting("pause").store(&scene.registry, "pause", "3.10");
+    let text = terms(&[NAME], SystemTime::now(), HOUR);
+    write(&folder.path().join("a.json.sig"), &alice.sign_detached(text.as_bytes()));
+    write(&folder.path().join("a.json"), text.as_bytes());
+    let (pod, name) = (pod("default", "pod"), format!("{NAME}/app:v1"));
+    let gate = scene.gate.cri().await;
+    let sandbox = gate.run_sandbox(&pod).await.expect("the exemption covers the sandbox image");
+    gate.pull_for("default", &name).await.expect("the exemption covers it");
+    let create = async |gate: &Cri| {
+        let config = container("default", &app.config.digest, &name);
+        let id = gate.create(&sandbox, &pod, config).await?;
+        gate.remove_container(&id).await.expect("the container to be removed");
+        Ok::<_, Status>(())
+    };
+
+    create(&gate).await.expect("the exemption covers it");
+    std::fs::remove_file(folder.path().join("a.json")).expect("the exemption to be removed");
+    let status = create(&gate).await.expect_err("what was exempted once is not accepted");
+    assert!(status.message().starts_with(REJECTED), "{}", status.message());
+    assert!(
+        last_record(&scene).contains("REASON=\"SIGNATURE_MISSING\""),
+        "{}",
+        last_record(&scene)
+    );
+
+    scene.settings.extra += "mode.namespaces.default = 'audit'\n";
+    scene.gate = Pullgated::start(&scene.containerd, &scene.settings).await;
+    create(&scene.gate.cri().await).await.expect("audit blocks nothing");
+    let would = async || last_record(&scene).contains("would reject");
+    scene.wait_until("the verdict is recorded", would).await;
+    scene.native().await.remove_sandbox(&sandbox).await.expect("the sandbox to be removed");
+}
+
+fn last_record(scene: &Scene) -> String {
+    let log = scene.gate.log();
+    log.lines().rfind(|line| line.contains("PULL_ID=")).unwrap_or_default().to_owned()
 }
 
 fn terms(scopes: &[&str], from: SystemTime, lasts: Duration) -> String {
