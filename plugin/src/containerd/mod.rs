@@ -2,6 +2,7 @@
 //! writes them (containerd-handoff.md 1.2 and 1.4). It knows nothing of registries.
 
 pub mod content;
+pub mod cri_image;
 pub mod cri_store;
 pub mod image;
 pub mod lease;

@@ -4,8 +4,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use pullgate_tests::containerd::{self, Containerd};
+use pullgate_tests::dump::dump;
 use pullgate_tests::place;
 use pullgate_tests::pullgated::{Pullgated, Settings, accept_anything};
+use pullgate_tests::signer::Signer;
 use pullgate_tests::version::Version;
 use serde_json::Value;
 
@@ -133,5 +135,59 @@ async fn what_runs_is_asked_itself() {
             .unwrap();
         let (_, report) = run(&gate.config());
         assert!(report.to_string().contains("everyone on the node can pull past"), "{report:#}");
+    }
+}
+
+#[tokio::test]
+async fn canaries_are_refused_and_leave_nothing() {
+    for version in Version::available() {
+        let containerd = Containerd::start_with(version, containerd::Settings::default()).await;
+        let key = place::on_disk("keys");
+        let key_file = key.path().join("key.gpg");
+        std::fs::copy(Signer::new().public_key(), &key_file).unwrap();
+        let signed =
+            serde_json::json!({"type": "signedBy", "keyType": "GPGKeys", "keyPath": key_file});
+        let asking = serde_json::json!({"default": [signed]}).to_string();
+        let mut expected = vec!["armed"; 4];
+        let mut lax = vec!["advice", "advice", "armed", "armed"];
+        if version == Version::V2_1 {
+            // Nobody has told this containerd to ask.
+            expected.push("open");
+            lax.push("open");
+        }
+        for (policy, expected, words) in [
+            (asking, &expected, ["no signature exists", "stranger", "", "expected sha256:"]),
+            (accept_anything(), &lax, ["", "", "layer", "expected sha256:"]),
+        ] {
+            let policy = Some(policy);
+            let settings = Settings { policy, ..Settings::default() };
+            let gate = Pullgated::start(&containerd, &settings).await;
+            let before = dump(&containerd.socket()).await;
+            let mut command = Command::new(place::built("pullgate"));
+            command.arg("--config").arg(gate.config());
+            let output = command.args(["doctor", "--canary", "-o", "json"]).output().unwrap();
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let findings = report.pointer("/findings").and_then(Value::as_array).unwrap();
+            let canaries =
+                findings.iter().filter(|found| found.pointer("/check").unwrap() == "canary");
+            let canaries: Vec<&Value> = canaries.collect();
+            let text =
+                |found: &Value, key: &str| found.pointer(key).unwrap().as_str().unwrap().to_owned();
+            let states: Vec<String> = canaries.iter().map(|found| text(found, "/state")).collect();
+            assert_eq!(&states, expected, "{version}: {report:#}\n{}", gate.log());
+            for (found, words) in canaries.iter().zip(words) {
+                assert!(text(found, "/what").contains(words), "{version}: {words}: {found:#}");
+            }
+            let settled = async || dump(&containerd.socket()).await == before;
+            let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+            while !settled().await {
+                assert!(
+                    std::time::Instant::now() < end,
+                    "left: {}",
+                    dump(&containerd.socket()).await
+                );
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! [`Node`] is one look at the node. Each check is a file with a pure function over that look.
 
+mod canary;
 mod clock;
 mod confinement;
 mod finding;
@@ -43,6 +44,9 @@ const CHECKS: [(&str, Check); 10] = [
     ("unpack", unpack::check),
 ];
 
+/// The check that is made only where it is asked for.
+const CANARY: &str = "canary";
+
 type Check = fn(&Node) -> Vec<Said>;
 
 /// Show which doors of this node are armed, and what could slip past
@@ -51,6 +55,9 @@ pub(super) struct Doctor {
     /// Look at the files of another root, such as a node's image; nothing that runs is looked at
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
+    /// Pull images that must be refused, from a registry on loopback that is served for it
+    #[arg(long, conflicts_with = "root")]
+    canary: bool,
 }
 
 impl Doctor {
@@ -68,7 +75,9 @@ impl Doctor {
         let named = context.path.as_deref();
         let node = Node::look(context.config.clone(), named, self.root.is_some());
         let node = node.map_err(CtlError::Node)?;
-        let diagnosis = Diagnosis::of(&node);
+        let flown =
+            if self.canary { canary::fly(&node).map_err(CtlError::Node)? } else { Vec::new() };
+        let diagnosis = Diagnosis::of(&node, flown);
         context.output.print(&diagnosis)?;
         Ok(diagnosis.state.exit())
     }
@@ -83,7 +92,7 @@ struct Diagnosis {
 }
 
 impl Diagnosis {
-    fn of(node: &Node) -> Self {
+    fn of(node: &Node, flown: Vec<Said>) -> Self {
         let findings: Vec<Finding> = CHECKS
             .iter()
             .flat_map(|(name, check)| {
@@ -93,6 +102,7 @@ impl Diagnosis {
                 }
                 said.into_iter().map(|said| said.by(name))
             })
+            .chain(flown.into_iter().map(|said| said.by(CANARY)))
             .collect();
         let worst = findings.iter().map(|finding| finding.state).max();
         Self { state: worst.unwrap_or(State::Unknown), findings }
@@ -123,14 +133,14 @@ impl Report for Diagnosis {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::CHECKS;
+    use super::{CANARY, CHECKS};
 
     #[test]
     fn every_check_has_a_name_of_its_own_and_a_line_in_the_readme() {
         let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
         let readme = std::fs::read_to_string(readme).unwrap();
-        let names: BTreeSet<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names.len(), CHECKS.len(), "two checks of one name");
+        let names: BTreeSet<&str> = CHECKS.iter().map(|(name, _)| *name).chain([CANARY]).collect();
+        assert_eq!(names.len(), CHECKS.len() + 1, "two checks of one name");
         for name in names {
             assert!(readme.contains(&format!("| `{name}` |")), "{name} is not in the README");
         }
