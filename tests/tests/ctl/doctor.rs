@@ -54,11 +54,13 @@ open      verifier     /opt/containerd/image-verifier/bin is missing or empty: c
 advice    hosts        /etc/containerd/certs.d/a.example/hosts.toml has no `server`: a.example is asked when the hosts do not answer
                        -> add `server = \"https://…\"` with the last host that may be asked
 armed     policy       /etc/containers/policy.json is usable
+armed     keys         0 key files, and nothing in them ends soon
 skipped   clock        nothing runs below another root
 skipped   proxy        nothing runs below another root
+skipped   ledger       nothing runs below another root
 armed     confinement  nobody but root can change pullgated's program and configuration
 skipped   unpack       nothing runs below another root
-4 armed, 2 open, 0 unusable, 0 unknown
+5 armed, 2 open, 0 unusable, 0 unknown
 "
     );
     assert_eq!(output.status.code(), Some(1));

@@ -1,19 +1,21 @@
 //! One look at the node: everything that the checks judge is read here, and nothing later.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::clock;
 use super::confinement::Guarded;
 use super::finding::Said;
 use super::hosts::HostsFile;
 use super::kubelet::Kubelet;
+use super::ledger::LedgerFile;
 use super::policy::{self, Policy};
 use super::process::Process;
 use super::sockets::SocketFile;
 use super::verifier::Folder;
 use super::versions::Release;
+use super::{clock, expiry};
 use crate::audit::chain;
 use crate::config::{self, Config};
 use crate::containerd::Containerd;
@@ -34,6 +36,9 @@ pub(super) struct Node {
     pub(super) verifiers: Folder,
     /// The node's policy, and those of namespaces.
     pub(super) policies: Vec<Policy>,
+    /// The key and certificate files that they name.
+    pub(super) keys: BTreeMap<PathBuf, Vec<u8>>,
+    pub(super) ledger: LedgerFile,
     pub(super) guarded: Result<Vec<Guarded>, String>,
     /// When files were written that the clock is compared with.
     pub(super) written: Vec<(PathBuf, SystemTime)>,
@@ -88,6 +93,8 @@ impl Node {
             verifiers: Folder::look(&settings),
             written,
             guarded,
+            keys: expiry::look(&policies),
+            ledger: LedgerFile::look(&config.ledger.path),
             policies,
             settings,
             config,
@@ -145,6 +152,8 @@ impl Default for Node {
             hosts: Vec::new(),
             verifiers: Folder::default(),
             policies: Vec::new(),
+            keys: BTreeMap::new(),
+            ledger: LedgerFile::default(),
             guarded: Ok(Vec::new()),
             written: Vec::new(),
             now: SystemTime::UNIX_EPOCH,

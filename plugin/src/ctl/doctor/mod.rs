@@ -5,9 +5,11 @@
 mod canary;
 mod clock;
 mod confinement;
+mod expiry;
 mod finding;
 mod hosts;
 mod kubelet;
+mod ledger;
 mod look;
 mod policy;
 mod process;
@@ -31,15 +33,17 @@ use finding::{Finding, Said, State};
 use look::Node;
 
 /// Every check, in the order of the report.
-const CHECKS: [(&str, Check); 10] = [
+const CHECKS: [(&str, Check); 12] = [
     ("kubelet", kubelet::check),
     ("cri", versions::check),
     ("sockets", sockets::check),
     ("verifier", verifier::check),
     ("hosts", hosts::check),
     ("policy", policy::check),
+    ("keys", expiry::check),
     ("clock", clock::check),
     ("proxy", proxy::check),
+    ("ledger", ledger::check),
     ("confinement", confinement::check),
     ("unpack", unpack::check),
 ];
