@@ -46,16 +46,7 @@ impl Containerd {
     /// A client of the containerd that listens at `socket`. Must be called inside a tokio runtime.
     #[must_use]
     pub fn new(socket: &Path) -> Self {
-        let socket = PathBuf::from(socket);
-        let connector = tower::service_fn(move |_: Uri| {
-            let socket = socket.clone();
-            async move { Ok::<_, io::Error>(TokioIo::new(UnixStream::connect(socket).await?)) }
-        });
-        let channel = Endpoint::from_static("http://localhost")
-            .initial_connection_window_size(4 << 20)
-            .initial_stream_window_size(1 << 20)
-            .connect_with_connector_lazy(connector);
-        Self { channel, cleanups: TaskTracker::new() }
+        Self { channel: connect(socket), cleanups: TaskTracker::new() }
     }
 
     /// Waits until what cancelled pulls left behind has been cleaned up.
@@ -69,6 +60,20 @@ impl Containerd {
             .max_decoding_message_size(MESSAGE_BYTES)
             .max_encoding_message_size(MESSAGE_BYTES)
     }
+}
+
+/// A connection to the unix socket `socket`, made when it is first used and again after it broke. Must
+/// be called inside a tokio runtime.
+pub(crate) fn connect(socket: &Path) -> Channel {
+    let socket = PathBuf::from(socket);
+    let connector = tower::service_fn(move |_: Uri| {
+        let socket = socket.clone();
+        async move { Ok::<_, io::Error>(TokioIo::new(UnixStream::connect(socket).await?)) }
+    });
+    Endpoint::from_static("http://localhost")
+        .initial_connection_window_size(4 << 20)
+        .initial_stream_window_size(1 << 20)
+        .connect_with_connector_lazy(connector)
 }
 
 type CriImages = pullgate_proto::image_service_client::ImageServiceClient<Channel>;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -10,10 +11,10 @@ use hyper::body::Incoming;
 use super::forward::Outgoing;
 use super::route::{self, Route};
 use super::status::{Code, Status};
-use super::{Body, Upstream, gated, pull_image};
+use super::{Approval, Body, Upstream, approve, gated, pull_image};
 use crate::audit::{self, Reason};
 use crate::metrics::Metrics;
-use crate::pull::{ImageId, Pod, Presence, PullError, PullRequest, Wanted};
+use crate::pull::{ImageId, NotApproved, Pod, Presence, PullError, PullRequest, Wanted};
 
 /// What decides about one call. Dropping the future ends its work.
 pub type Decide<Question, Answer> =
@@ -28,6 +29,10 @@ pub type Admit = Decide<Vec<Wanted>, Presence>;
 /// What decides about a `RunPodSandbox`.
 pub type AdmitSandbox = Decide<Pod, ()>;
 
+/// What answers whether an image was accepted.
+pub type Approve =
+    Box<dyn Fn(Approval) -> BoxFuture<'static, Result<(), NotApproved>> + Send + Sync>;
+
 /// The CRI door: takes every call of every connection. Clones are the same door.
 #[derive(Clone)]
 pub struct Door {
@@ -36,6 +41,7 @@ pub struct Door {
     pub(super) admit: Arc<Admit>,
     pub(super) admit_sandbox: Arc<AdmitSandbox>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) approve: Arc<Approve>,
 }
 
 impl Door {
@@ -51,19 +57,29 @@ impl Door {
     ) -> Self {
         let (upstream, pull) = (Arc::new(upstream), Arc::new(pull));
         let (admit, admit_sandbox) = (Arc::new(admit), Arc::new(admit_sandbox));
-        Self { upstream, pull, admit, admit_sandbox, metrics }
+        let nothing = |_| std::future::ready(Err(NotApproved::Never)).boxed();
+        let approve: Arc<Approve> = Arc::new(Box::new(nothing));
+        Self { upstream, pull, admit, admit_sandbox, metrics, approve }
     }
 
-    /// Takes a call.
+    /// The same door, which answers by `approve` what containerd may pull by itself: nothing without.
+    #[must_use]
+    pub fn approving(self, approve: Approve) -> Self {
+        Self { approve: Arc::new(approve), ..self }
+    }
+
+    /// Takes a call of the user `peer`, as far as it is known.
     ///
     /// # Errors
     /// The reset of the stream, if containerd resets it: it is to be passed on.
     pub(crate) async fn take(
         self,
         request: Request<Incoming>,
+        peer: Option<u32>,
     ) -> Result<Response<Body>, hyper::Error> {
         let path = request.uri().path();
         match Route::of(path) {
+            Route::Approve => Ok(approve::answer(&self, request, peer).await),
             Route::CreateContainer => gated::create_container(&self, request).await,
             Route::Forward(service) => {
                 self.metrics.call_forwarded(service);

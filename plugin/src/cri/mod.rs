@@ -4,6 +4,7 @@
 //! Nothing that passes is encoded anew: prost drops fields that it does not know, and containerd may be
 //! newer than our protocol definition.
 
+mod approve;
 mod body;
 mod door;
 mod forward;
@@ -15,8 +16,10 @@ mod serve;
 pub mod socket;
 mod status;
 
+pub use approve::Approval;
+pub(crate) use approve::PATH as APPROVE;
 pub use body::Body;
-pub use door::{Admit, AdmitSandbox, Decide, Door, Pull};
+pub use door::{Admit, AdmitSandbox, Approve, Decide, Door, Pull};
 pub use forward::Upstream;
 pub use serve::{Server, serve};
 

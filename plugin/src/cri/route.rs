@@ -1,10 +1,13 @@
 //! Which call goes where.
 
+use super::approve;
 use crate::metrics::Service;
 
 /// What becomes of a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Route {
+    /// containerd asks what it may pull by itself.
+    Approve,
     /// It passes if every image of the container is accepted.
     CreateContainer,
     /// It passes byte for byte to this service.
@@ -26,6 +29,9 @@ const IMAGE_METHODS: [&str; 5] =
 impl Route {
     /// The route of a request path, `/package.Service/Method`.
     pub(crate) fn of(path: &str) -> Self {
+        if path == approve::PATH {
+            return Self::Approve;
+        }
         let call =
             path.strip_prefix("/runtime.v1.").or_else(|| path.strip_prefix("/runtime.v1alpha2."));
         let Some((service, method)) = call.and_then(|call| call.split_once('/')) else {
@@ -78,6 +84,9 @@ mod tests {
             ("/runtime.v1.imageService/PullImage", Route::UnknownService),
             ("/runtime.v1.LoadService/LoadImage", Route::UnknownService),
             ("/runtime.v2.ImageService/PullImage", Route::UnknownService),
+            ("/pullgate.v1.Gate/Approve", Route::Approve),
+            ("/pullgate.v1.Gate/Approve/", Route::UnknownService),
+            ("/pullgate.v1.Gate/Pull", Route::UnknownService),
             ("/runtime.v1", Route::UnknownService),
             ("//runtime.v1.ImageService/PullImage", Route::UnknownService),
             ("/%72untime.v1.ImageService/PullImage", Route::UnknownService),

@@ -85,7 +85,8 @@ impl Connections {
 
     async fn converse(self, stream: UnixStream) {
         let door = self.door;
-        let service = service_fn(move |request| door.clone().take(request));
+        let peer = stream.peer_cred().ok().map(|peer| peer.uid());
+        let service = service_fn(move |request| door.clone().take(request, peer));
         let executor = Tasks { tasks: self.tasks, end: self.end.clone() };
         let connection = Builder::new(executor)
             .max_header_list_size(u32::try_from(MESSAGE_LIMIT).unwrap_or(u32::MAX))

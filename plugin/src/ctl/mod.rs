@@ -9,7 +9,9 @@ mod history;
 mod output;
 mod policy;
 mod scrub;
+mod verifier;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -45,6 +47,8 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::Command),
     Scrub(scrub::Scrub),
+    #[command(hide = true, name = verifier::SUBCOMMAND)]
+    Verifier(verifier::Verifier),
 }
 
 /// The table of commands, for manual pages and completions.
@@ -56,7 +60,7 @@ pub fn command() -> clap::Command {
 /// Runs one command. The exit codes are those of [`Exit`].
 #[must_use]
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::try_parse_from(arguments()) {
         Ok(arguments) => arguments,
         Err(error) => {
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
@@ -71,6 +75,15 @@ pub fn main() -> ExitCode {
             error.exit().into()
         }
     }
+}
+
+/// The command line. containerd calls an image verifier without a subcommand.
+fn arguments() -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().collect();
+    if arguments.get(1).is_some_and(|first| first == verifier::FIRST_ARGUMENT) {
+        arguments.insert(1, verifier::SUBCOMMAND.into());
+    }
+    arguments
 }
 
 fn run(arguments: Arguments) -> Result<Exit, CtlError> {
@@ -88,6 +101,7 @@ fn run(arguments: Arguments) -> Result<Exit, CtlError> {
         Command::History(history) => history.run(&context()?),
         Command::Policy(command) => command.run(&context()?),
         Command::Scrub(scrub) => scrub.run(&context()?),
+        Command::Verifier(verifier) => Ok(verifier.run(context())),
     }
 }
 

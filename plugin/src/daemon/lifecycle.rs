@@ -17,7 +17,7 @@ use super::{anchors, assemble, containerd, housekeeping, notify, scrapes};
 use crate::audit::log::Level;
 use crate::audit::{chain, message_id, printable};
 use crate::config::Config;
-use crate::cri::{self, Door, Server, Upstream, socket};
+use crate::cri::{self, Approval, Door, Server, Upstream, socket};
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
 use crate::pull::{Gate, Wanted};
@@ -74,7 +74,7 @@ fn listen(config: &Config, activated: Option<StdListener>) -> Result<UnixListene
 
 /// Each call goes through the gate that is in force when it begins.
 fn door(upstream: Upstream, gate: watch::Receiver<Arc<Gate>>, metrics: Arc<Metrics>) -> Door {
-    let (create, sandbox) = (gate.clone(), gate.clone());
+    let (create, sandbox, approving) = (gate.clone(), gate.clone(), gate.clone());
     let pull = move |request| {
         let gate = Arc::clone(&gate.borrow());
         async move { gate.pull(request).await }.boxed()
@@ -87,7 +87,12 @@ fn door(upstream: Upstream, gate: watch::Receiver<Arc<Gate>>, metrics: Arc<Metri
         let gate = Arc::clone(&sandbox.borrow());
         async move { gate.admit_sandbox(pod).await }.boxed()
     };
+    let approve = move |image: Approval| {
+        let gate = Arc::clone(&approving.borrow());
+        async move { gate.approve(&image).await }.boxed()
+    };
     Door::new(upstream, Box::new(pull), Box::new(admit), Box::new(admit_sandbox), metrics)
+        .approving(Box::new(approve))
 }
 
 struct Daemon {

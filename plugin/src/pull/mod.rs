@@ -1,5 +1,6 @@
 //! The pull: resolve, collect, decide, ingest, publish, record.
 
+mod approve;
 mod audit;
 mod error;
 mod findings;
@@ -21,6 +22,7 @@ use pullgate_policy::platform::Platform;
 use pullgate_policy::reference::PullReference;
 use pullgate_policy::{Admission, Rejection};
 
+pub use approve::NotApproved;
 pub use audit::Audits;
 pub use error::{Class, PullError};
 pub use findings::{Checked, Findings, Resolution};

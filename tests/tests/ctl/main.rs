@@ -81,3 +81,13 @@ fn reasons_are_explained_without_a_configuration() {
     let members: Vec<&str> = entry.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(members, ["code", "meaning", "outcome", "remedy"]);
 }
+
+#[test]
+fn what_containerd_passes_to_a_verifier_is_a_command() {
+    let mut command = Command::new(place::built("pullgate"));
+    command.args(["-name", "a/b:c", "-digest", "sha256:0", "-stdin-media-type", "t"]);
+    let refused = command.stdin(std::process::Stdio::null()).output().unwrap();
+    let reason = String::from_utf8(refused.stdout).unwrap();
+    assert!(reason.starts_with("standard input has no descriptor"), "{reason}");
+    assert_eq!(refused.status.code(), Some(1));
+}

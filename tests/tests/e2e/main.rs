@@ -15,3 +15,4 @@ mod refused;
 mod scene;
 mod secrets;
 mod sigstore;
+mod verifier;
