@@ -45,8 +45,7 @@ impl Scene {
     }
 
     async fn pull(&self, name: &str) {
-        let pulled = self.gate.cri().await.pull(&format!("{NAME}/{name}:v1")).await;
-        pulled.expect("the image to be pulled");
+        self.gate.cri().await.pull(&format!("{NAME}/{name}:v1")).await.unwrap();
     }
 
     fn scrub(&self, arguments: &[&str]) -> Output {
@@ -57,8 +56,8 @@ impl Scene {
 
     fn report(&self, arguments: &[&str]) -> (Option<i32>, Value) {
         let output = self.scrub(&[arguments, &["-o", "json"]].concat());
-        let report = serde_json::from_slice(&output.stdout);
-        (output.status.code(), report.unwrap_or_else(|error| panic!("{error}: {output:?}")))
+        let report = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), report)
     }
 
     fn state(&self) -> PathBuf {
