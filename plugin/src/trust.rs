@@ -49,6 +49,47 @@ pub struct Settings {
     pub keep_last_good: bool,
 }
 
+impl Settings {
+    /// The node's policy: the configured one, or the first that exists.
+    ///
+    /// # Errors
+    /// [`TrustError::NoPolicy`] if there is none.
+    pub fn policy_path(&self) -> Result<PathBuf, TrustError> {
+        match &self.policy {
+            Some(explicit) => Ok(explicit.clone()),
+            None => search::policy(),
+        }
+    }
+
+    /// What a policy at `path` may say.
+    #[must_use]
+    pub fn dialect(&self, path: &Path) -> Dialect {
+        let own = self.extensions || path.starts_with(OWN);
+        if own { Dialect::Extended } else { Dialect::Standard }
+    }
+
+    /// The merged registries.d, as it is now.
+    ///
+    /// # Errors
+    /// [`TrustError`] names the file and what is wrong with it.
+    pub fn lookaside(&self) -> Result<Lookaside, TrustError> {
+        let files = search::registries_d(self.registries_d.as_deref())?;
+        Ok(parse_lookaside(&files)?)
+    }
+}
+
+fn parse_lookaside(files: &[(String, Vec<u8>)]) -> Result<Lookaside, LookasideError> {
+    Lookaside::parse(files.iter().map(|(name, content)| (name.as_str(), content.as_slice())))
+}
+
+/// A key or certificate file, read as a decision reads it.
+///
+/// # Errors
+/// [`FileError`] if its content must not decide what is trusted.
+pub fn key_file(path: &Path) -> Result<Vec<u8>, FileError> {
+    file::read(path, limits::KEYRING_BYTES)
+}
+
 /// What was read at one moment: every decision of a pull is made from one snapshot.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Snapshot {
@@ -114,7 +155,7 @@ impl Snapshot {
             .files()
             .into_iter()
             .map(|path| {
-                let content = file::read(path, limits::KEYRING_BYTES);
+                let content = key_file(path);
                 (path.to_owned(), content.map_err(|error| chain(&error)))
             })
             .collect()
@@ -223,10 +264,7 @@ impl Trust {
         own: Option<PathBuf>,
         last: Option<&Arc<Snapshot>>,
     ) -> Result<Arc<Snapshot>, TrustError> {
-        let policy_path = match own.or_else(|| self.settings.policy.clone()) {
-            Some(path) => path,
-            None => search::policy()?,
-        };
+        let policy_path = own.map_or_else(|| self.settings.policy_path(), Ok)?;
         let policy = file::read(&policy_path, limits::CONFIGURATION_BYTES)?;
         let registries_d = search::registries_d(self.settings.registries_d.as_deref())?;
 
@@ -234,14 +272,11 @@ impl Trust {
         if let Some(same) = last.filter(|last| last.fingerprint == fingerprint) {
             return Ok(Arc::clone(same));
         }
-        let files = registries_d.iter().map(|(name, content)| (name.as_str(), content.as_slice()));
-        let lookaside = Lookaside::parse(files)?;
+        let lookaside = parse_lookaside(&registries_d)?;
         for key in lookaside.unknown_keys() {
             tracing::warn!("registries.d: {}", printable(&key.to_string()));
         }
-        let own = self.settings.extensions || policy_path.starts_with(OWN);
-        let dialect = if own { Dialect::Extended } else { Dialect::Standard };
-        let policy = Policy::parse(&policy, dialect)
+        let policy = Policy::parse(&policy, self.settings.dialect(&policy_path))
             .map_err(|source| TrustError::Policy { path: policy_path.clone(), source })?;
         if let Some(path) = policy.relative_paths().first() {
             let path = path.to_path_buf();

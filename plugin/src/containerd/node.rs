@@ -33,7 +33,15 @@ impl Containerd {
     /// [`HandoffError`] if containerd does not answer, runs without its CRI plugin, or uses a
     /// snapshotter that a client cannot unpack into.
     pub async fn node(&self) -> Result<Node, HandoffError> {
-        let version = RuntimeServiceClient::new(self.channel.clone())
+        Ok(Node { version: self.version().await?, snapshotter: self.snapshotter().await? })
+    }
+
+    /// The version that CRI answers.
+    ///
+    /// # Errors
+    /// [`HandoffError`] if nobody answers, or containerd runs without its CRI plugin.
+    pub async fn version(&self) -> Result<String, HandoffError> {
+        let answer = RuntimeServiceClient::new(self.channel.clone())
             .version(request(VersionRequest::default()))
             .await
             .map_err(|status| {
@@ -41,10 +49,8 @@ impl Containerd {
                     return HandoffError::Unexpected { call: "Version", what: NO_CRI };
                 }
                 HandoffError::from_status("Version", status)
-            })?
-            .into_inner()
-            .runtime_version;
-        Ok(Node { version, snapshotter: self.snapshotter().await? })
+            })?;
+        Ok(answer.into_inner().runtime_version)
     }
 
     /// The snapshotter that CRI unpacks images into by default.

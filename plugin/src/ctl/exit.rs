@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+use pullgate_policy::decision::Code;
+
+use crate::pull::{Class, PullError};
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -18,6 +22,63 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// The exit code that tells of a pull that was refused or failed.
+    pub(super) fn of(error: &PullError) -> Self {
+        if let PullError::Rejected(rejection) = error {
+            return Self::of_code(rejection.code());
+        }
+        if let PullError::Trust(_) = error {
+            return Self::Usage;
+        }
+        match error.class() {
+            Class::Malformed | Class::Rejected => Self::Rejected,
+            Class::BadRequest | Class::Internal => Self::Usage,
+            Class::Denied | Class::NotFound | Class::Runtime | Class::Unavailable => {
+                Self::Infrastructure
+            }
+        }
+    }
+
+    /// The exit code that tells of a refusal by the policy.
+    pub(super) const fn of_code(code: Code) -> Self {
+        match code {
+            Code::KeyUnknown | Code::SignerMismatch => Self::UnknownSigner,
+            Code::BaseLayerUnsupported
+            | Code::BundleNotEnabled
+            | Code::CertificateInvalid
+            | Code::DigestMismatch
+            | Code::IdentityMismatch
+            | Code::IndexOnlySigned
+            | Code::KeyExpired
+            | Code::KeyFileUnreadable
+            | Code::KeyRevoked
+            | Code::KeyTypeUnsupported
+            | Code::KeyUnusable
+            | Code::LogEntryInvalid
+            | Code::PayloadInvalid
+            | Code::PolicyReject
+            | Code::SignatureExpired
+            | Code::SignatureInvalid
+            | Code::SignatureMissing
+            | Code::TimestampInvalid => Self::Rejected,
+        }
+    }
+
+    /// The one that matters most: a question without an answer before a refusal, a refusal before an
+    /// acceptance.
+    pub(super) fn worst(exits: impl IntoIterator<Item = Self>) -> Self {
+        const fn weight(exit: Exit) -> u8 {
+            match exit {
+                Exit::Accepted => 0,
+                Exit::UnknownSigner => 1,
+                Exit::Rejected => 2,
+                Exit::Infrastructure => 3,
+                Exit::Usage => 4,
+            }
+        }
+        exits.into_iter().max_by_key(|exit| weight(*exit)).unwrap_or(Self::Accepted)
+    }
+
     const fn code(self) -> u8 {
         match self {
             Self::Accepted => 0,

@@ -11,6 +11,7 @@ use pullgate_policy::{Admission, Rejection};
 use super::PullError;
 use super::image::Image;
 use super::rules::Rules;
+use crate::audit::Reason;
 use crate::ledger::Evidence;
 use crate::trust::Snapshot;
 
@@ -21,6 +22,19 @@ pub struct Checked {
     pub findings: Findings,
     /// What the acceptance rests on, or the stage that refused.
     pub verdict: Result<Basis, PullError>,
+}
+
+impl Checked {
+    /// The stable reason code.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match &self.verdict {
+            Ok(Basis::Signed(_)) => Reason::Signed,
+            Ok(Basis::Exempted { .. }) => Reason::Exempted,
+            Ok(Basis::Audited | Basis::Unverified) => Reason::Unverified,
+            Err(error) => error.reason(),
+        }
+    }
 }
 
 /// What was found, stage by stage. What is missing was not reached.

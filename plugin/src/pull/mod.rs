@@ -171,6 +171,17 @@ impl Gate {
         Ok(Resolution::of(&image))
     }
 
+    /// Every tag of the repository that `request` names, in the registry's order.
+    ///
+    /// # Errors
+    /// [`PullError`] if the registry does not list them.
+    pub async fn tags(&self, request: PullRequest) -> Result<Vec<String>, PullError> {
+        let reference = PullReference::parse(&request.image)?;
+        let credentials = Credentials::new(request.auth)?;
+        let repository = self.registry.repository(reference.reference(), &credentials)?;
+        Ok(repository.tags().await?)
+    }
+
     /// The trust path. Each stage takes what the one before returned; nothing is fetched for an image
     /// that was not admitted but its manifest, and containerd sees nothing of it.
     async fn stages(

@@ -35,6 +35,8 @@ pub(super) struct Endpoint {
 pub(super) struct Ask<'a> {
     /// The part of the path after the repository, for example `manifests/latest`.
     pub(super) path: &'a str,
+    /// A parameter of the query.
+    pub(super) query: Option<(&'a str, &'a str)>,
     /// Which of the registry's APIs it is for.
     pub(super) api: Api,
     /// `Accept`.
@@ -128,7 +130,7 @@ impl Endpoint {
     async fn once(&self, ask: Ask<'_>) -> Result<Response, Failure> {
         let mut request = self
             .client
-            .request(Method::GET, self.url(ask.api, ask.path))
+            .request(Method::GET, self.url(ask))
             .headers(self.host.headers.clone())
             .header(header::ACCEPT, ask.accept);
         if ask.offset > 0 {
@@ -158,16 +160,19 @@ impl Endpoint {
         Ok(registry.then(|| answer.headers().clone()))
     }
 
-    fn url(&self, api: Api, path: &str) -> Url {
+    fn url(&self, ask: Ask<'_>) -> Url {
         let mut url = self.host.root.clone();
         let root = url.path().trim_end_matches('/').to_owned();
-        let root = match api {
+        let root = match ask.api {
             Api::Distribution => root,
             Api::Extension => {
                 format!("{}/extensions/v2", root.strip_suffix("/v2").unwrap_or(&root))
             }
         };
-        url.set_path(&format!("{root}/{}/{path}", self.repository.path()));
+        url.set_path(&format!("{root}/{}/{}", self.repository.path(), ask.path));
+        if let Some((name, value)) = ask.query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
         if !self.host.is_at(self.repository.domain()) {
             // A mirror of several registries tells them apart by this (containerd's hosts.toml).
             url.query_pairs_mut().append_pair("ns", self.repository.domain());

@@ -4,6 +4,7 @@ use std::fmt;
 
 use pullgate_policy::digest::BlobMismatch;
 use pullgate_policy::reference::ReferenceError;
+use pullgate_policy::strict::JsonError;
 use reqwest::StatusCode;
 
 use super::hosts::HostsError;
@@ -121,6 +122,9 @@ pub enum Failure {
     /// Any other status.
     #[error("answered {0}")]
     Status(StatusCode),
+    /// The answer to the question for tags is no list of them.
+    #[error("answered no list of tags")]
+    Tags(#[source] JsonError),
     /// No token could be had.
     #[error("token server: {0}")]
     Token(#[from] TokenError),

@@ -6,6 +6,7 @@ mod credentials;
 mod endpoint;
 mod error;
 mod hosts;
+mod tags;
 mod token;
 
 use std::collections::HashMap;
@@ -102,6 +103,15 @@ impl Registry {
         clients.insert(host.tls.clone(), client.clone());
         Ok(client)
     }
+}
+
+/// The hosts that may serve the images of `domain`, in the order in which they are tried.
+///
+/// # Errors
+/// [`RegistryError::Hosts`] if hosts.toml is invalid.
+pub fn hosts(config_path: &[PathBuf], domain: &str) -> Result<Vec<String>, RegistryError> {
+    let hosts = hosts::load(config_path, domain)?;
+    Ok(hosts.iter().filter_map(|host| credentials::authority(&host.root)).collect())
 }
 
 /// One repository at its endpoints.
@@ -248,7 +258,16 @@ impl Inner {
 
     const fn ask<'a>(&self, path: &'a str, accept: &'a str, last: bool) -> Ask<'a> {
         let (no_progress, pause) = (self.no_progress, self.pause);
-        Ask { path, api: Api::Distribution, accept, offset: 0, no_progress, last, pause }
+        Ask {
+            path,
+            query: None,
+            api: Api::Distribution,
+            accept,
+            offset: 0,
+            no_progress,
+            last,
+            pause,
+        }
     }
 
     /// Reads a body that must not be larger than `limit`, whatever it declares.

@@ -132,11 +132,16 @@ impl Policy {
         scopes.map(|(scope, placed)| (scope.as_str(), &placed.requirements))
     }
 
+    /// Every list of requirements, whatever the transport and scope.
+    pub fn all_requirements(&self) -> impl Iterator<Item = &Requirements> {
+        let scoped = self.transports.values().flat_map(BTreeMap::values);
+        [&self.default].into_iter().chain(scoped).map(|placed| &placed.requirements)
+    }
+
     /// Every key and certificate file that the policy names, whatever the scope.
     #[must_use]
     pub fn files(&self) -> BTreeSet<&Path> {
-        let scoped = self.transports.values().flat_map(BTreeMap::values);
-        [&self.default].into_iter().chain(scoped).flat_map(|it| it.requirements.files()).collect()
+        self.all_requirements().flat_map(Requirements::files).collect()
     }
 
     /// The files that are named by a relative path. What such a path means depends on the working

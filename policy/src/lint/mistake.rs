@@ -87,7 +87,7 @@ pub enum Mistake {
         path: String,
     },
     /// A key that is ignored.
-    #[error("{0}: it is ignored")]
+    #[error("{}unknown key {:?}: it is ignored", within(.0), .0.key)]
     UnknownKey(UnknownKey),
     /// A scope that decides about no image.
     #[error("the scope `{scope}` is never looked up: {why}")]
@@ -154,6 +154,11 @@ impl Mistake {
             Self::Unusable { .. } => "unusable",
         }
     }
+}
+
+/// The section, if the key stands in one.
+fn within(key: &UnknownKey) -> String {
+    key.section.as_ref().map(|section| format!("`{section}`: ")).unwrap_or_default()
 }
 
 fn chain(error: &PolicyError) -> String {

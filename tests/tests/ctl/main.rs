@@ -2,9 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
+mod check;
 mod doctor;
 mod history;
+mod inspect;
+mod keys;
+mod node;
+mod policy;
 mod scrub;
+mod status;
+mod verify;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -87,6 +87,12 @@ impl Doctor {
     }
 }
 
+/// What the report counts, on one line.
+pub(super) fn summary(context: &Context) -> Result<String, CtlError> {
+    let node = Node::look(context.config.clone(), context.path.as_deref(), false)?;
+    Ok(Diagnosis::of(&node).count())
+}
+
 /// The report. Its members are documented in the README.
 #[derive(Debug, Serialize)]
 struct Diagnosis {
@@ -111,6 +117,17 @@ impl Diagnosis {
         let worst = findings.iter().map(|finding| finding.state).max();
         Self { state: worst.unwrap_or(State::Unknown), findings }
     }
+
+    fn count(&self) -> String {
+        let count = |state| self.findings.iter().filter(|found| found.state == state).count();
+        format!(
+            "{} armed, {} open, {} unusable, {} unknown",
+            count(State::Armed),
+            count(State::Open),
+            count(State::Unusable),
+            count(State::Unknown)
+        )
+    }
 }
 
 impl Report for Diagnosis {
@@ -121,15 +138,7 @@ impl Report for Diagnosis {
                 writeln!(out, "{:<22} -> {}", "", printable(fix))?;
             }
         }
-        let count = |state| self.findings.iter().filter(|found| found.state == state).count();
-        writeln!(
-            out,
-            "{} armed, {} open, {} unusable, {} unknown",
-            count(State::Armed),
-            count(State::Open),
-            count(State::Unusable),
-            count(State::Unknown)
-        )
+        writeln!(out, "{}", self.count())
     }
 }
 

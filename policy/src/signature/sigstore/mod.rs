@@ -40,7 +40,8 @@ use crate::strict::base64;
 /// The payload's media type. An attachment of another type is no signature and is passed over.
 pub const MEDIA_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 
-const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+/// The annotation with the signature, in base64.
+pub const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
 const CHAIN: &str = "dev.sigstore.cosign/chain";
 const SET: &str = "dev.sigstore.cosign/bundle";
