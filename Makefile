@@ -7,7 +7,8 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: install-test-deps build ## Sign, pull and refuse images through pullgated and a private containerd
-	cargo run --quiet --package pullgate-tests --bin demo
+	@# Where systemd runs, the package's units are shown, on a Debian booted for it.
+	cargo run --quiet --package pullgate-tests --bin demo $(if $(wildcard /run/systemd/system),node)
 
 test: install-test-deps build ## Install what the tests need and run all of them
 	cargo test --workspace

@@ -4,6 +4,7 @@
 
 mod dam;
 mod deb;
+mod demo;
 mod manual;
 mod packages;
 mod readme;

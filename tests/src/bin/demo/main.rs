@@ -1,4 +1,5 @@
-//! `make demo`: one image that may enter the node and four that may not.
+//! `make demo`: one image that may enter the node and four that may not. `demo node` installs the
+//! package on a booted Debian and shows its units at work.
 //!
 //! Everything is real and private to this run: containerd, the registry, the keys, the daemon. It
 //! exits with an error if any image fares otherwise than it should, and leaves nothing running.
@@ -9,17 +10,17 @@
     reason = "a demonstration prints, and ends where it cannot go on"
 )]
 
+mod stage;
+
 use std::process::ExitCode;
 
-use pullgate_tests::containerd::Containerd;
-use pullgate_tests::cri::Cri;
 use pullgate_tests::hosts::Hosts;
 use pullgate_tests::image::Image;
-use pullgate_tests::pullgated::{Pullgated, Settings, policy};
+use pullgate_tests::pullgated::{Settings, policy};
 use pullgate_tests::registry::{Access, Registry};
 use pullgate_tests::sample;
 use pullgate_tests::signer::{Lookaside, Signer};
-use pullgate_tests::version::Version;
+use stage::Stage;
 
 /// The name that the images have. It exists nowhere: `hosts.toml` points to the private registry.
 const REGISTRY: &str = "registry.example";
@@ -27,16 +28,15 @@ const REGISTRY: &str = "registry.example";
 #[tokio::main]
 async fn main() -> ExitCode {
     let shop = Shop::open().await;
-    let containerd = Containerd::start(Version::V1_6, shop.hosts.path()).await;
-    let gate = Pullgated::start(&containerd, &shop.settings()).await;
-    println!(
-        "containerd {} and pullgated are up; policy.json:\n{}\n",
-        Version::V1_6,
-        shop.policy()
-    );
+    let scenes = shop.scenes();
+    let stage = match std::env::args().nth(1).as_deref() {
+        Some("node") => Stage::node(&shop).await,
+        _ => Stage::here(&shop).await,
+    };
+    println!("containerd and pullgated are up; policy.json:\n{}\n", stage.policy());
     let mut all_as_expected = true;
-    for scene in shop.scenes() {
-        all_as_expected &= scene.play(&gate, &containerd.cri().await).await;
+    for scene in scenes {
+        all_as_expected &= scene.play(&stage).await;
     }
     if all_as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -128,10 +128,11 @@ impl Scene {
     }
 
     /// Pulls through the gate, then asks containerd itself what came of it.
-    async fn play(&self, gate: &Pullgated, containerd: &Cri) -> bool {
-        let before = gate.log().len();
-        let answer = gate.cri().await.pull(&self.image).await;
-        let images = containerd.list().await.expect("containerd to list its images");
+    async fn play(&self, stage: &Stage) -> bool {
+        let before = stage.log().len();
+        let answer = stage.gate().await.pull(&self.image).await;
+        let images = stage.containerd().await.list().await;
+        let images = images.expect("containerd to list its images");
         let listed = images.iter().any(|image| image.repo_tags.contains(&self.image));
         let (shown, as_expected) = match (&answer, &self.expected) {
             (Ok(id), Expected::Accepted(image)) => {
@@ -147,7 +148,7 @@ impl Scene {
         println!("pull     {}", self.image);
         println!("answer   {shown}");
         println!("CRI      {}", if listed { "lists it" } else { "does not list it" });
-        for line in gate.log().split_at(before).1.lines() {
+        for line in stage.log().split_at(before).1.lines() {
             println!("journal  {line}");
         }
         println!("{}\n", if as_expected { "as expected" } else { "NOT AS EXPECTED" });
