@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use pullgate_policy::digest::Digest;
 use pullgate_policy::document::{Account, Dialect, Policy};
+use pullgate_policy::exemption::Terms;
 use pullgate_policy::identity::SignedIdentity;
 use pullgate_policy::lookaside::{BaseUrl, Location, Lookaside};
 use pullgate_policy::manifest::{Document, ImageConfig, Index};
@@ -29,6 +30,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("attachment", attachment),
     ("bundle", sigstore_bundle),
     ("certificate", certificate),
+    ("detached", detached),
+    ("exemption", exemption),
     ("extension", extension_answer),
     ("hosts", hosts),
     ("image-config", image_config),
@@ -143,6 +146,24 @@ fn referrers(data: &[u8]) {
 /// A trusted root.
 fn trusted_root(data: &[u8]) {
     let _root = TrustedRoot::parse(data);
+}
+
+/// A detached signature of a text that nobody signed.
+fn detached(data: &[u8]) {
+    static KEYS: LazyLock<Keyring> = LazyLock::new(|| {
+        let keys = files("conformance/data/keyrings/own");
+        Keyring::parse(keys.iter().map(Vec::as_slice)).expect("keys")
+    });
+    let found = KEYS.verify_detached(b"nobody signed this", data, now());
+    assert!(found.iter().all(Result::is_err), "a forged signature");
+}
+
+/// The terms of an exemption: they end after they begin, and say why and for whom.
+fn exemption(data: &[u8]) {
+    let Ok(terms) = Terms::parse(data) else { return };
+    assert!(terms.not_before() < terms.not_after());
+    assert!(!terms.reason().is_empty() && !terms.who().is_empty());
+    let _covered = terms.covers(&PullReference::parse("registry.example/a:1").expect("a name"));
 }
 
 /// The answer of the registry extension.
