@@ -2,9 +2,10 @@
 //! left expires, the ledger opens and the next pull works.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use pullgate::ledger::{Filter, Store};
+use pullgate_tests::cri::Cri;
 use pullgate_tests::dump::lease_expiries;
 use pullgate_tests::image::Image;
 use pullgate_tests::pullgated::{Settings, policy};
@@ -19,8 +20,8 @@ const KILLS: usize = 200;
 /// Another one is tried with `PULLGATE_CRASH_SEED`.
 const SEED: u64 = 20_261_126;
 
-/// Longer than one round of pulls takes.
-const LONGEST: u64 = 120_000;
+/// What a round pulls.
+const NAMES: [&str; 5] = ["one", "altered", "two", "unsigned", "three"];
 
 #[tokio::test]
 async fn a_daemon_killed_at_any_point_leaves_nothing_unverified() {
@@ -48,25 +49,30 @@ async fn a_daemon_killed_at_any_point_leaves_nothing_unverified() {
     let seed =
         std::env::var("PULLGATE_CRASH_SEED").map_or(SEED, |seed| seed.parse().expect("a number"));
     let mut random = seed | 1;
+    let start = Instant::now();
+    pull_all(scene.gate.cri().await).await;
+    let undisturbed = u64::try_from(start.elapsed().as_micros()).expect("a short time");
     for round in 0..KILLS {
-        let cri = scene.gate.cri().await;
-        let pulls = tokio::spawn(async move {
-            for name in ["one", "altered", "two", "unsigned", "three"] {
-                // It ends with the daemon.
-                drop(cri.pull(&format!("{NAME}/{name}:v1")).await);
-            }
-        });
+        only_signed(&scene, &signed, &format!("seed {seed}, round {round}")).await;
+        let pulls = tokio::spawn(pull_all(scene.gate.cri().await));
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        tokio::time::sleep(Duration::from_micros(random % LONGEST)).await;
+        tokio::time::sleep(Duration::from_micros(random % undisturbed)).await;
         scene.gate.kill();
         pulls.await.expect("the client does not panic");
-        only_signed(&scene, &signed, &format!("seed {seed}, round {round}")).await;
         scene.gate.start_again().await;
     }
-    assert!(!scene.gate.log().contains("ledger"), "{}", scene.gate.log());
+    only_signed(&scene, &signed, &format!("seed {seed}, at the end")).await;
+    assert!(!scene.gate.log().contains("the ledger "), "{}", scene.gate.log());
     aftermath(&scene).await;
+}
+
+/// A round of pulls. Each ends with the daemon, at the latest.
+async fn pull_all(cri: Cri) {
+    for name in NAMES {
+        drop(cri.pull(&format!("{NAME}/{name}:v1")).await);
+    }
 }
 
 /// What CRI shows is signed. It is removed, so that the next round has something to pull.
