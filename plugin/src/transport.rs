@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use reqwest::Client;
 use reqwest::redirect::Policy;
 use reqwest::tls::{Certificate, Identity};
+use reqwest::{Client, StatusCode, Url};
 
 /// Most redirects that are followed for one request, as in Go's HTTP client.
 const REDIRECTS: usize = 10;
@@ -49,6 +49,13 @@ impl Tls {
                     attempt.previous().last().is_some_and(|url| url.scheme() == "https");
                 if from_https && attempt.url().scheme() != "https" {
                     return attempt.error(RedirectRefused::Downgrade);
+                }
+                // Where a registry has no list of referrers, the request may be sent on to a web page: to
+                // nobody that the admin has named.
+                let list = |url: &Url| url.path().contains("/referrers/");
+                if attempt.status() == StatusCode::SEE_OTHER && attempt.previous().iter().any(list)
+                {
+                    return attempt.stop();
                 }
                 attempt.follow()
             }))

@@ -45,6 +45,8 @@ pub struct Settings {
     pub registries_d: Option<PathBuf>,
     /// Whether the policy is pullgate's own wherever it lies, and may say what other tools refuse.
     pub extensions: bool,
+    /// Whether bundles count for their own repository where a `sigstoreSigned` does not say it.
+    pub digest_bound: bool,
     /// Whether a broken file leaves the last good snapshot in force.
     pub keep_last_good: bool,
 }
@@ -268,7 +270,11 @@ impl Trust {
         let policy = file::read(&policy_path, limits::CONFIGURATION_BYTES)?;
         let registries_d = search::registries_d(self.settings.registries_d.as_deref())?;
 
-        let fingerprint = fingerprint(&policy_path, &policy, &registries_d);
+        let mut fingerprint = fingerprint(&policy_path, &policy, &registries_d);
+        if self.settings.digest_bound {
+            // What was decided without the switch is not what is decided with it.
+            fingerprint = Digest::sha256(format!("digest_bound {fingerprint}").as_bytes());
+        }
         if let Some(same) = last.filter(|last| last.fingerprint == fingerprint) {
             return Ok(Arc::clone(same));
         }
@@ -278,6 +284,8 @@ impl Trust {
         }
         let policy = Policy::parse(&policy, self.settings.dialect(&policy_path))
             .map_err(|source| TrustError::Policy { path: policy_path.clone(), source })?;
+        let policy =
+            if self.settings.digest_bound { policy.accepting_digest_bound() } else { policy };
         if let Some(path) = policy.relative_paths().first() {
             let path = path.to_path_buf();
             return Err(TrustError::RelativePath { policy: policy_path, path });

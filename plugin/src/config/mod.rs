@@ -65,6 +65,8 @@ pub struct Policy {
     pub registries_d: Option<PathBuf>,
     /// Whether the policy is pullgate's own wherever it lies.
     pub extensions: bool,
+    /// Whether bundles count for their own repository where a `sigstoreSigned` does not say it.
+    pub digest_bound_signatures: bool,
     /// Whether a broken file leaves the last good one in force.
     pub keep_last_good: bool,
 }
@@ -114,6 +116,7 @@ impl Config {
             namespaces: self.policy.namespaces.clone(),
             registries_d: self.policy.registries_d.clone(),
             extensions: self.policy.extensions,
+            digest_bound: self.policy.digest_bound_signatures,
             keep_last_good: self.policy.keep_last_good,
         }
     }
@@ -212,6 +215,7 @@ impl Parser<'_> {
                     .unwrap_or_else(|| PathBuf::from("/etc/pullgate/policies")),
                 registries_d: self.absolute("policy.registries_d", raw.policy.registries_d)?,
                 extensions: raw.policy.extensions,
+                digest_bound_signatures: raw.policy.digest_bound_signatures,
                 keep_last_good: raw.policy.keep_last_good,
             },
             mode: self.mode(raw.mode)?,

@@ -39,6 +39,7 @@ pub(super) struct RawPolicy {
     pub(super) namespaces: Option<PathBuf>,
     pub(super) registries_d: Option<PathBuf>,
     pub(super) extensions: bool,
+    pub(super) digest_bound_signatures: bool,
     pub(super) keep_last_good: bool,
 }
 

@@ -1,6 +1,7 @@
 //! Collects the stored signatures of a manifest. "Could not look" is never "there are none".
 
 mod attached;
+mod referring;
 
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -61,6 +62,23 @@ impl Collector {
         }
         if lookaside.use_sigstore_attachments(source.physical()) {
             attached::of_sigstore(source, digest, &mut evidence).await?;
+        }
+        Ok(evidence)
+    }
+
+    /// The bundles of the manifest `digest`, if registries.d says that sigstore attaches signatures.
+    ///
+    /// # Errors
+    /// [`EvidenceError`] if they cannot be read.
+    pub async fn bundles(
+        &self,
+        lookaside: &Lookaside,
+        source: &Source,
+        digest: &Digest,
+    ) -> Result<Evidence, EvidenceError> {
+        let mut evidence = Evidence::default();
+        if lookaside.use_sigstore_attachments(source.physical()) {
+            referring::of_bundles(source, digest, &mut evidence).await?;
         }
         Ok(evidence)
     }
@@ -161,6 +179,15 @@ pub struct Evidence {
     pub signatures: Vec<UntrustedSignature>,
     /// The first location of each store that was read, for the record and the rejection's text.
     pub searched: Vec<String>,
+}
+
+impl Evidence {
+    /// This, and what was found elsewhere.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.signatures.extend(other.signatures);
+        self.searched.extend(other.searched);
+        self
+    }
 }
 
 /// Why signatures could not be collected.

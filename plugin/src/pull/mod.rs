@@ -316,7 +316,9 @@ impl Gate {
         let decision = rules.decide(&image.manifest.proof, &evidence, listing);
         match findings.decision(decision) {
             Ok(admission) => Ok(admission),
-            Err(rejection) => Err(self.explain(rules, image, rejection, findings).await.into()),
+            Err(rejection) => {
+                Err(self.explain(rules, image, (evidence, rejection), findings).await.into())
+            }
         }
     }
 
@@ -345,7 +347,10 @@ impl Gate {
         }
         let digest = &document.descriptor.digest;
         let lookaside = rules.trust().lookaside();
-        let found = self.collector.collect(lookaside, &image.source, digest).await?;
+        let mut found = self.collector.collect(lookaside, &image.source, digest).await?;
+        if rules.requirements().may_accept_bundles() {
+            found = found.and(self.collector.bundles(lookaside, &image.source, digest).await?);
+        }
         let kept = &mut findings.evidence;
         kept.documents.push((digest.clone(), document.body.clone()));
         kept.searches.push(Search {
@@ -371,26 +376,53 @@ impl Gate {
         Ok(Some((index, self.collect(rules, image, index, findings).await?)))
     }
 
-    /// The reason of a refusal, or a better one where only the index is signed: most tools sign that
-    /// alone unless told otherwise. The image stays refused whatever is found.
+    /// The reason of a refusal, or a better one where there are signatures that do not count: bundles
+    /// which the policy does not accept, or of the index alone, as most tools sign unless told otherwise.
+    /// The image stays refused whatever is found.
     async fn explain(
         &self,
         rules: &Rules,
         image: &Image,
-        rejection: Rejection,
+        (evidence, rejection): (Evidence, Rejection),
         findings: &mut Findings,
     ) -> Rejection {
-        let Some((index, _)) = &image.index else { return rejection };
         if rejection.code() != Code::SignatureMissing {
             return rejection;
         }
+        let own = self.decide_on_everything(rules, image, &image.manifest, evidence);
+        if let Err(better) = own.await
+            && better.code() == Code::BundleNotEnabled
+        {
+            return better;
+        }
+        let Some((index, _)) = &image.index else { return rejection };
         let Ok(evidence) = self.collect(rules, image, index, findings).await else {
             return rejection;
         };
-        match rules.decide(&index.proof, &evidence, None).verdict {
+        match self.decide_on_everything(rules, image, index, evidence).await {
             Ok(accepted) => Rejection::index_only(&image.manifest.descriptor.digest, &accepted),
+            Err(better) if better.code() == Code::BundleNotEnabled => better,
             Err(_) => rejection,
         }
+    }
+
+    /// What the policy says of a document if it also sees the bundles that it does not accept. Those that
+    /// cannot be read are left out: they would not change the verdict.
+    async fn decide_on_everything(
+        &self,
+        rules: &Rules,
+        image: &Image,
+        document: &Part,
+        evidence: Evidence,
+    ) -> Result<Admission, Rejection> {
+        let digest = &document.descriptor.digest;
+        let mut bundles = Evidence::default();
+        if rules.requirements().passes_bundles_over() {
+            let lookaside = rules.trust().lookaside();
+            let found = self.collector.bundles(lookaside, &image.source, digest).await;
+            bundles = found.unwrap_or_default();
+        }
+        rules.decide(&document.proof, &evidence.and(bundles), None).verdict
     }
 }
 

@@ -35,10 +35,10 @@ pub(super) struct Endpoint {
 pub(super) struct Ask<'a> {
     /// The part of the path after the repository, for example `manifests/latest`.
     pub(super) path: &'a str,
-    /// A parameter of the query.
-    pub(super) query: Option<(&'a str, &'a str)>,
     /// Which of the registry's APIs it is for.
     pub(super) api: Api,
+    /// The part of the URL after the path, of a further page for example.
+    pub(super) query: Option<&'a str>,
     /// `Accept`.
     pub(super) accept: &'a str,
     /// The first byte that is wanted.
@@ -58,6 +58,9 @@ pub(super) enum Api {
     Distribution,
     /// `OpenShift`'s, for signatures.
     Extension,
+    /// A part of the distribution specification that a registry need not have: a plea to wait is its
+    /// way to say so, and is not waited for.
+    Optional,
 }
 
 impl Endpoint {
@@ -68,6 +71,11 @@ impl Endpoint {
         repository: Reference,
     ) -> Self {
         Self { host, client, credentials, repository, authorization: Mutex::new(None) }
+    }
+
+    /// The reference that is asked for.
+    pub(super) const fn logical(&self) -> &Reference {
+        &self.repository
     }
 
     /// The endpoint's root, for messages.
@@ -109,7 +117,7 @@ impl Endpoint {
                     return Err(Failure::Denied(status));
                 }
                 StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS
-                    if attempt < ATTEMPTS =>
+                    if attempt < ATTEMPTS && ask.api != Api::Optional =>
                 {
                     tokio::time::sleep(retry_after(&answer).unwrap_or(ask.pause)).await;
                 }
@@ -164,16 +172,15 @@ impl Endpoint {
         let mut url = self.host.root.clone();
         let root = url.path().trim_end_matches('/').to_owned();
         let root = match ask.api {
-            Api::Distribution => root,
+            Api::Distribution | Api::Optional => root,
             Api::Extension => {
                 format!("{}/extensions/v2", root.strip_suffix("/v2").unwrap_or(&root))
             }
         };
         url.set_path(&format!("{root}/{}/{}", self.repository.path(), ask.path));
-        if let Some((name, value)) = ask.query {
-            url.query_pairs_mut().append_pair(name, value);
-        }
-        if !self.host.is_at(self.repository.domain()) {
+        url.set_query(ask.query);
+        let told = url.query_pairs().any(|(key, _)| key == "ns");
+        if !told && !self.host.is_at(self.repository.domain()) {
             // A mirror of several registries tells them apart by this (containerd's hosts.toml).
             url.query_pairs_mut().append_pair("ns", self.repository.domain());
         }

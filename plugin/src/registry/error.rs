@@ -134,12 +134,49 @@ pub enum Failure {
         /// The limit.
         limit: usize,
     },
+    /// A list of more pages than any real one has.
+    #[error("has a list of more than {limit} pages")]
+    TooManyPages {
+        /// The limit.
+        limit: usize,
+    },
     /// The request did not get through.
     #[error("is not reachable")]
     Transport(#[source] reqwest::Error),
 }
 
+/// Answers besides 404 and redirections with which registries say that they have no such API.
+const NOT_OFFERED: [StatusCode; 6] = [
+    StatusCode::BAD_REQUEST,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::NOT_ACCEPTABLE,
+    StatusCode::GONE,
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::NOT_IMPLEMENTED,
+];
+
 impl Failure {
+    /// Whether it says that the registry does not have an API which it need not have: what registries
+    /// answer instead of 404, such as 303 to a web page or 429.
+    pub(super) fn not_offered(&self) -> bool {
+        match self {
+            Self::NotFound => true,
+            Self::Status(status) => status.is_redirection() || NOT_OFFERED.contains(status),
+            Self::Broken
+            | Self::Denied(_)
+            | Self::Mismatch(_)
+            | Self::NoContentType
+            | Self::NoProgress
+            | Self::Physical(_)
+            | Self::Range
+            | Self::Tags(_)
+            | Self::Token(_)
+            | Self::TooLarge { .. }
+            | Self::TooManyPages { .. }
+            | Self::Transport(_) => false,
+        }
+    }
+
     /// A transport failure, without the URL: a redirected one may carry a signature.
     pub(super) fn transport(error: reqwest::Error) -> Self {
         Self::Transport(error.without_url())

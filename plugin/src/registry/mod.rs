@@ -19,7 +19,7 @@ use futures_util::Stream;
 use http::header;
 use pullgate_policy::digest::{Digest, VerifiedBlob, Verifier};
 use pullgate_policy::limits;
-use pullgate_policy::manifest::Descriptor;
+use pullgate_policy::manifest::{Descriptor, OCI_INDEX};
 use pullgate_policy::reference::{PullReference, Reference};
 use reqwest::{Client, Response};
 
@@ -159,11 +159,11 @@ impl Repository {
     }
 
     fn source(&self, endpoint: Arc<Endpoint>) -> Result<Source, Failure> {
-        let physical = endpoint.physical()?;
+        let (logical, physical) = (endpoint.logical().clone(), endpoint.physical()?);
         let Inner { name, no_progress, pause, .. } = &*self.inner;
         let (name, no_progress, pause) = (name.clone(), *no_progress, *pause);
         let inner = Arc::new(Inner { name, endpoints: vec![endpoint], no_progress, pause });
-        Ok(Source { repository: Self { inner }, physical })
+        Ok(Source { repository: Self { inner }, logical, physical })
     }
 
     /// Fetches a manifest of an index, verified against its descriptor.
@@ -258,16 +258,8 @@ impl Inner {
 
     const fn ask<'a>(&self, path: &'a str, accept: &'a str, last: bool) -> Ask<'a> {
         let (no_progress, pause) = (self.no_progress, self.pause);
-        Ask {
-            path,
-            query: None,
-            api: Api::Distribution,
-            accept,
-            offset: 0,
-            no_progress,
-            last,
-            pause,
-        }
+        let api = Api::Distribution;
+        Ask { path, api, query: None, accept, offset: 0, no_progress, last, pause }
     }
 
     /// Reads a body that must not be larger than `limit`, whatever it declares.
@@ -308,10 +300,17 @@ pub struct Resolved {
 #[derive(Debug, Clone)]
 pub struct Source {
     repository: Repository,
+    logical: Reference,
     physical: Reference,
 }
 
 impl Source {
+    /// The reference that was asked for.
+    #[must_use]
+    pub const fn logical(&self) -> &Reference {
+        &self.logical
+    }
+
     /// The reference at this endpoint: registries.d is looked up by it.
     #[must_use]
     pub const fn physical(&self) -> &Reference {
@@ -365,6 +364,60 @@ impl Source {
         .await
     }
 
+    /// The pages of the registry's list of manifests that refer to `digest`; none where it has no such API,
+    /// in whatever way it says so. They are not verified, like [`Self::tagged`].
+    ///
+    /// # Errors
+    /// [`RegistryError`] for every other way this can fail, more than `limit` pages among them.
+    pub async fn referrers(
+        &self,
+        digest: &Digest,
+        limit: usize,
+    ) -> Result<Option<Vec<Bytes>>, RegistryError> {
+        let inner = &self.repository.inner;
+        let path = &format!("referrers/{digest}");
+        self.first(Capability::Pull, |endpoint, last| async move {
+            let mut pages = Vec::new();
+            let mut query: Option<String> = None;
+            loop {
+                let accept = OCI_INDEX;
+                let ask = Ask {
+                    api: Api::Optional,
+                    query: query.as_deref(),
+                    ..inner.ask(path, accept, last)
+                };
+                let answer = match endpoint.get(ask).await {
+                    Ok(answer) => answer,
+                    Err(failure) if pages.is_empty() && failure.not_offered() => return Ok(None),
+                    Err(failure) => return Err(failure),
+                };
+                if pages.is_empty() && content_type(&answer).as_deref() != Some(OCI_INDEX) {
+                    return Ok(None);
+                }
+                query = next_page(&answer);
+                pages.push(inner.body(answer, limits::MANIFEST_BYTES).await?);
+                if query.is_none() {
+                    return Ok(Some(pages));
+                }
+                if pages.len() == limit {
+                    return Err(Failure::TooManyPages { limit });
+                }
+            }
+        })
+        .await
+    }
+
+    /// See [`Repository::manifest`].
+    ///
+    /// # Errors
+    /// [`RegistryError`] for every way this can fail.
+    pub async fn manifest(
+        &self,
+        descriptor: &Descriptor,
+    ) -> Result<(Bytes, VerifiedBlob), RegistryError> {
+        self.repository.manifest(descriptor).await
+    }
+
     /// See [`Repository::small_blob`].
     ///
     /// # Errors
@@ -387,6 +440,16 @@ impl Source {
     {
         self.repository.inner.first(&self.repository.inner.name, capability, fetch).await
     }
+}
+
+/// The query of the next page, as the `Link` header names it. Where it points is not followed: the page is
+/// asked for where the first one was.
+fn next_page(answer: &Response) -> Option<String> {
+    let link = answer.headers().get(header::LINK)?.to_str().ok()?;
+    let (target, relation) = link.trim_start().strip_prefix('<')?.split_once('>')?;
+    let next = relation.contains("rel=\"next\"") || relation.contains("rel=next");
+    let url = answer.url().join(target).ok().filter(|_| next)?;
+    url.query().map(str::to_owned)
 }
 
 fn content_type(answer: &Response) -> Option<String> {

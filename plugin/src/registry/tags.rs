@@ -1,12 +1,11 @@
 //! The tags of a repository, for whoever looks around. No pull needs them.
 
-use http::header;
 use pullgate_policy::limits;
 use pullgate_policy::reference::Reference;
 use pullgate_policy::strict::{JsonError, json};
 
 use super::hosts::Capability;
-use super::{ANYTHING, Failure, RegistryError, Repository};
+use super::{ANYTHING, Ask, Failure, RegistryError, Repository, next_page};
 
 /// Most pages of one list: a registry that never ends is not followed.
 const PAGES: usize = 100;
@@ -21,17 +20,14 @@ impl Repository {
         inner
             .first(&inner.name, Capability::Resolve, |endpoint, last| async move {
                 let mut tags = Vec::new();
-                let mut after: Option<String> = None;
+                let mut query: Option<String> = None;
                 for _page in 0..PAGES {
-                    let query = after.as_deref().map(|last| ("last", last));
                     let ask = inner.ask("tags/list", ANYTHING, last);
-                    let answer = endpoint.get(super::endpoint::Ask { query, ..ask }).await?;
-                    let more = answer.headers().contains_key(header::LINK);
+                    let answer = endpoint.get(Ask { query: query.as_deref(), ..ask }).await?;
+                    query = next_page(&answer);
                     let body = inner.body(answer, limits::MANIFEST_BYTES).await?;
-                    let page = parse(&body).map_err(Failure::Tags)?;
-                    after = page.last().cloned().filter(|_| more);
-                    tags.extend(page);
-                    if after.is_none() {
+                    tags.extend(parse(&body).map_err(Failure::Tags)?);
+                    if query.is_none() {
                         break;
                     }
                 }

@@ -21,6 +21,7 @@ fn trust(directory: &Path, keep_last_good: bool) -> Trust {
         namespaces: directory.join("policies"),
         registries_d: Some(directory.join("registries.d")),
         extensions: false,
+        digest_bound: false,
         keep_last_good,
     })
 }
@@ -146,6 +147,20 @@ fn extensions_are_read_only_where_nobody_else_reads() {
     let ordinary = trust(directory.path(), false);
     let settings = Settings { extensions: true, ..ordinary.settings().clone() };
     Trust::new(settings).snapshot(None).unwrap();
+}
+
+#[test]
+fn the_switch_for_bundles_is_part_of_what_decides() {
+    let directory = written(
+        r#"{"default":[{"type":"sigstoreSigned","keyPath":"/k.pub",
+            "signedIdentity":{"type":"matchRepository"}}]}"#,
+    );
+    let off = trust(directory.path(), false);
+    let on = Trust::new(Settings { digest_bound: true, ..off.settings().clone() });
+    let (off, on) = (off.snapshot(None).unwrap(), on.snapshot(None).unwrap());
+    let accepts = |policy: &Policy| policy.default_requirements().may_accept_bundles();
+    assert_eq!((accepts(off.policy()), accepts(on.policy())), (false, true));
+    assert_ne!(off.fingerprint(), on.fingerprint(), "the ledger tells them apart");
 }
 
 #[test]

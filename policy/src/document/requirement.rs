@@ -71,6 +71,13 @@ impl Requirements {
         })
     }
 
+    /// Whether bundles are signatures to one of the requirements, and none accepts them.
+    #[must_use]
+    pub fn passes_bundles_over(&self) -> bool {
+        let sigstore = |it: &Requirement| matches!(it, Requirement::SigstoreSigned(_));
+        self.iter().any(sigstore) && !self.may_accept_bundles()
+    }
+
     pub(super) fn accept_digest_bound(&mut self) {
         for requirement in &mut self.0 {
             if let Requirement::SigstoreSigned(signed) = requirement {

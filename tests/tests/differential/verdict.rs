@@ -56,6 +56,7 @@ async fn ours(case: &Case) -> Verdict {
             namespaces: "/nowhere".into(),
             registries_d: Some(case.registries_d()),
             extensions: false,
+            digest_bound: false,
             keep_last_good: false,
         })),
         modes: Modes::enforce(),

@@ -3,6 +3,7 @@
 
 mod audit;
 mod broken;
+mod bundle;
 mod crash;
 mod environment;
 mod exemption;

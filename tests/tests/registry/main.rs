@@ -4,6 +4,7 @@
 mod authentication;
 mod evidence;
 mod hosts;
+mod referrers;
 mod resolving;
 mod transfers;
 

@@ -90,7 +90,7 @@ impl Doctor {
 /// What the report counts, on one line.
 pub(super) fn summary(context: &Context) -> Result<String, CtlError> {
     let node = Node::look(context.config.clone(), context.path.as_deref(), false)?;
-    Ok(Diagnosis::of(&node).count())
+    Ok(Diagnosis::of(&node, Vec::new()).count())
 }
 
 /// The report. Its members are documented in the README.
