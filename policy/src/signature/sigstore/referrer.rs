@@ -85,7 +85,7 @@ mod tests {
 
     const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
-    fn entry(label: Value, predicate: Value) -> Value {
+    fn entry(label: &Value, predicate: &Value) -> Value {
         json!({
             "mediaType": OCI_MANIFEST,
             "digest": Digest::sha256(label.to_string().as_bytes()).to_string(),
@@ -106,7 +106,7 @@ mod tests {
             (json!("application/spdx+json"), json!(SIGNATURE), false),
             (json!(BUNDLE), json!("https://spdx.dev/Document"), false),
         ] {
-            let mut entry = entry(label, predicate);
+            let mut entry = entry(&label, &predicate);
             let list = |entry: &Value| {
                 let body =
                     json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]});
