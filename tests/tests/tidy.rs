@@ -45,6 +45,49 @@ fn the_manual_explains_every_record_field_and_reason_and_no_other() {
 }
 
 #[test]
+fn every_field_that_is_written_is_listed() {
+    let known: BTreeSet<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+    let names: BTreeSet<&str> = message_id::ALL.iter().map(|(name, _)| *name).collect();
+    let field = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let mut written = BTreeSet::new();
+    for (path, text) in sources("plugin/src") {
+        for line in text.lines() {
+            let Some((name, _)) = line.trim_start().split_once(" = ") else { continue };
+            let ours = name.starts_with(|first: char| first.is_ascii_uppercase());
+            if ours && name.bytes().all(field) && !names.contains(name) {
+                assert!(known.contains(name), "{path} writes {name}");
+                written.insert(name.to_owned());
+            }
+        }
+    }
+    // Some have the name of a kind of record as well; VERSION is a constant where it is written.
+    let unwritten: Vec<&str> = known
+        .into_iter()
+        .filter(|name| !written.contains(*name) && !names.contains(name) && *name != "VERSION")
+        .collect();
+    assert!(unwritten.is_empty(), "listed and never written: {unwritten:?}");
+}
+
+/// Every source file below `folder`, with its path.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
+    let mut found = Vec::new();
+    let mut folders = vec![root];
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a source file");
+                found.push((path.display().to_string(), text));
+            }
+        }
+    }
+    found
+}
+
+#[test]
 fn the_catalogue_has_every_record_in_both_languages() {
     let known: BTreeSet<&str> = message_id::ALL.iter().map(|(_, id)| *id).collect();
     let fields: BTreeSet<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
