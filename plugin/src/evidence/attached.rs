@@ -18,8 +18,12 @@ pub(super) async fn of_extension(
     let answer = source.extension(&path, limits::SIGNATURE_BYTES).await?;
     let found = extension::parse(&answer)
         .map_err(|source| EvidenceError::Extension { location: location.clone(), source })?;
+    let location = format!("the signature extension for {location}");
+    if found.len() > limits::SIGNATURES {
+        return Err(EvidenceError::TooMany { location, limit: limits::SIGNATURES });
+    }
     evidence.signatures.extend(found);
-    evidence.searched.push(format!("the signature extension for {location}"));
+    evidence.searched.push(location);
     Ok(())
 }
 
@@ -34,7 +38,11 @@ pub(super) async fn of_sigstore(
     evidence.searched.push(location.clone());
     let Some((body, media_type)) = source.tagged(&tag).await? else { return Ok(()) };
     let attached = sigstore::attached(&body, &media_type)
-        .map_err(|source| EvidenceError::Attachment { location, source })?;
+        .map_err(|source| EvidenceError::Attachment { location: location.clone(), source })?;
+    let bytes = attached.iter().fold(0, |sum: u64, one| sum.saturating_add(one.descriptor.size));
+    if bytes > limits::SIGNATURES_BYTES as u64 {
+        return Err(EvidenceError::AllTooLarge { location, limit: limits::SIGNATURES_BYTES });
+    }
     for sigstore::Attached { descriptor, annotations } in attached {
         let (payload, _proof) = source.small_blob(&descriptor, limits::SIGNATURE_BYTES).await?;
         evidence.signatures.push(UntrustedSignature::Sigstore(UntrustedAttachment {

@@ -45,8 +45,19 @@ impl Collector {
     ///
     /// # Errors
     /// [`EvidenceError`] if a store cannot be read or holds what is not a signature, also after good
-    /// ones.
+    /// ones; also if all of it takes longer than [`WHOLE`] times what one answer may.
     pub async fn collect(
+        &self,
+        lookaside: &Lookaside,
+        source: &Source,
+        digest: &Digest,
+    ) -> Result<Evidence, EvidenceError> {
+        let limit = self.no_progress.saturating_mul(WHOLE);
+        let all = tokio::time::timeout(limit, self.collect_all(lookaside, source, digest));
+        all.await.unwrap_or(Err(EvidenceError::TooSlow { limit }))
+    }
+
+    async fn collect_all(
         &self,
         lookaside: &Lookaside,
         source: &Source,
@@ -91,6 +102,7 @@ impl Collector {
         digest: &Digest,
         evidence: &mut Evidence,
     ) -> Result<(), EvidenceError> {
+        let mut bytes = 0;
         for number in 1..=limits::SIGNATURES + 1 {
             let location = store.location(digest, number);
             if number == 1 {
@@ -99,6 +111,11 @@ impl Collector {
             let Some(blob) = self.read(&location).await? else { return Ok(()) };
             if number > limits::SIGNATURES {
                 break;
+            }
+            bytes += blob.len();
+            if bytes > limits::SIGNATURES_BYTES {
+                let (location, limit) = (shown(&location), limits::SIGNATURES_BYTES);
+                return Err(EvidenceError::AllTooLarge { location, limit });
             }
             let signature = UntrustedSignature::parse(&blob).map_err(|source| {
                 EvidenceError::NotASignature { location: shown(&location), source }
@@ -145,6 +162,10 @@ impl Collector {
         }
     }
 }
+
+/// How much longer than one silence all signatures of an image may take: a store that sends a byte now
+/// and then would hold the pull for ever.
+const WHOLE: u32 = 10;
 
 async fn read_file(path: &Path) -> Result<Option<Vec<u8>>, EvidenceError> {
     let unreadable = |source| EvidenceError::Unreadable { path: path.to_owned(), source };
@@ -193,6 +214,14 @@ impl Evidence {
 /// Why signatures could not be collected.
 #[derive(Debug, thiserror::Error)]
 pub enum EvidenceError {
+    /// More bytes than all signatures of an image have.
+    #[error("the signatures up to {location} are larger than {limit} bytes")]
+    AllTooLarge {
+        /// Where the limit was reached.
+        location: String,
+        /// The limit.
+        limit: usize,
+    },
     /// What is attached is no manifest of signatures.
     #[error("{location} is not a manifest of signatures")]
     Attachment {
@@ -256,6 +285,12 @@ pub enum EvidenceError {
         /// The limit.
         limit: usize,
     },
+    /// Something came again and again, and the end did not.
+    #[error("the signatures could not be read within {}", humantime::format_duration(*limit))]
+    TooSlow {
+        /// The limit.
+        limit: Duration,
+    },
     /// The request did not get through.
     #[error("signature store {location} is not reachable")]
     Unreachable {
@@ -279,12 +314,13 @@ impl EvidenceError {
     #[must_use]
     pub fn unavailable(&self) -> bool {
         match self {
-            Self::NoProgress { .. } | Self::Unreachable { .. } => true,
+            Self::NoProgress { .. } | Self::TooSlow { .. } | Self::Unreachable { .. } => true,
             Self::Status { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
             Self::Registry(error) => error.unavailable(),
-            Self::Attachment { .. }
+            Self::AllTooLarge { .. }
+            | Self::Attachment { .. }
             | Self::Client(_)
             | Self::Extension { .. }
             | Self::Lookaside(_)

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use pullgate::evidence::{Collector, Evidence, EvidenceError};
 use pullgate_policy::digest::Digest;
+use pullgate_policy::limits;
 use pullgate_policy::lookaside::Lookaside;
 use pullgate_tests::hosts::Hosts;
 use pullgate_tests::sample;
 use pullgate_tests::server::{self, Server};
 use pullgate_tests::signer::Lookaside as Store;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::{answer, resolve};
 
@@ -16,6 +18,15 @@ const SIGNATURE: &[u8] = b"\xa3\x02 any OpenPGP message";
 
 /// Collects the signatures of `digest`, of an image that another registry than `base` served.
 async fn collect(base: &str, digest: &Digest) -> Result<Evidence, EvidenceError> {
+    collect_within(Duration::from_millis(500), base, digest).await
+}
+
+/// [`collect`], where no silence may be longer than `patience`.
+async fn collect_within(
+    patience: Duration,
+    base: &str,
+    digest: &Digest,
+) -> Result<Evidence, EvidenceError> {
     let manifest = sample::tiny("signed").manifest;
     let registry = Server::of_manifest(&manifest).await;
     let hosts = Hosts::new();
@@ -23,7 +34,7 @@ async fn collect(base: &str, digest: &Digest) -> Result<Evidence, EvidenceError>
     let source = resolve(&hosts, "registry.example/team/app:v1").await.expect("a manifest").source;
     let text = format!("default-docker:\n  lookaside: {base}\n");
     let lookaside = Lookaside::parse([("a.yaml", text.as_bytes())]).expect("valid registries.d");
-    let collector = Collector::new(Duration::from_millis(500)).expect("a client");
+    let collector = Collector::new(patience).expect("a client");
     collector.collect(&lookaside, &source, digest).await
 }
 
@@ -105,4 +116,46 @@ async fn a_store_that_says_nothing_is_left() {
     let error = collect(&format!("http://{address}/s"), &Digest::sha256(b"")).await;
     let error = error.expect_err("silence");
     assert!(matches!(error, EvidenceError::NoProgress { .. }) && error.unavailable(), "{error}");
+}
+
+/// Each byte comes in time, and the last one never.
+#[tokio::test]
+async fn a_store_that_says_little_is_left() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let store = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        stream.read(&mut [0; 1024]).await.expect("a request");
+        let mut rest: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n";
+        while stream.write_all(rest).await.is_ok() {
+            rest = b"\xa3";
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let patience = Duration::from_millis(200);
+    let found =
+        collect_within(patience, &format!("http://{address}/s"), &Digest::sha256(b"")).await;
+    let error = found.expect_err("a drop now and then");
+    assert!(matches!(error, EvidenceError::TooSlow { .. }) && error.unavailable(), "{error}");
+    assert_eq!(error.to_string(), "the signatures could not be read within 2s");
+    store.abort();
+}
+
+#[tokio::test]
+async fn all_signatures_together_have_a_bound() {
+    let digest = Digest::sha256(b"manifest");
+    let store = Store::new();
+    let folder = store.path().join(format!("team/app@sha256={}", digest.hex()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let largest = vec![0xa3; limits::SIGNATURE_BYTES];
+    let most = limits::SIGNATURES_BYTES / limits::SIGNATURE_BYTES;
+    for number in 1..=most {
+        std::fs::write(folder.join(format!("signature-{number}")), &largest).expect("a file");
+    }
+    let found = collect(&store.url(), &digest).await.expect("as much as may be");
+    assert_eq!(found.signatures.len(), most);
+    std::fs::write(folder.join(format!("signature-{}", most + 1)), SIGNATURE).expect("a file");
+    let error = collect(&store.url(), &digest).await.expect_err("more than may be");
+    assert!(matches!(error, EvidenceError::AllTooLarge { .. }), "{error}");
+    assert!(!error.unavailable(), "nothing changes by itself");
 }
