@@ -64,7 +64,7 @@ fn change(input: &mut Vec<u8>, others: &[Vec<u8>], state: &mut u64) {
         match below(6) {
             0 if !input.is_empty() => input[start] ^= 1 << below(8),
             1 if !input.is_empty() => {
-                input[start] = *b"\0\"\\{}[]:,\xff\x80 0-9\n".get(below(17)).unwrap_or(&0)
+                input[start] = *b"\0\"\\{}[]:,\xff\x80 0-9\n".get(below(17)).unwrap_or(&0);
             }
             2 => drop(input.drain(start..end)),
             3 => input.extend_from_within(start..end),

@@ -1,6 +1,11 @@
 //! What the command `pullgate` prints, word for word.
 
-#![expect(clippy::unwrap_used, reason = "a test ends where it cannot go on")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test ends where it cannot go on"
+)]
 
 mod check;
 mod doctor;

@@ -150,7 +150,8 @@ async fn what_decides_about_an_image_is_shown() {
         "transports": {"docker": {"a.example/team": [signed_by(&[&signer.public_key()])]}},
     });
     node.write("policy.json", policy.to_string());
-    node.call(&node.json(&["policy", "show"])["hash"].as_str().unwrap().to_owned(), "HASH");
+    let hash = node.json(&["policy", "show"]);
+    node.call(hash["hash"].as_str().unwrap(), "HASH");
     let expected = "\
 a.example/team/app:1
   policy      DIR/policy.json (HASH)

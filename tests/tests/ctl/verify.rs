@@ -122,7 +122,7 @@ async fn cosigns_signature_is_verified_offline() {
         assert!(text.contains(": accepted, unnamed key "), "{text}");
         assert_eq!(code, 0, "{text}");
     }
-    let mut changed = payload.clone();
+    let mut changed = payload;
     changed[20] ^= 1;
     write("payload", &changed);
     let (code, text) = run(&["--signature", "detached.sig", "--payload", "payload"]);

@@ -84,7 +84,6 @@ async fn audit_does_not_wait_for_a_signature_server_that_hangs() {
         }
     }
     let (accepting, auditing) = (median(accepting), median(auditing));
-    println!("median pull: accepting {accepting:?}, auditing with a hung store {auditing:?}");
     assert!(auditing < accepting * 2, "accepting {accepting:?}, auditing {auditing:?}");
 
     let words = ["would reject ", "REASON=\"NO_VERDICT\"", "mode.audit_deadline"];

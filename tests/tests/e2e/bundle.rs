@@ -18,6 +18,7 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one scene, told in its order")]
 async fn a_bundle_counts_for_its_own_repository_where_the_policy_says_so() {
     let (Some(release), Some(stranger)) =
         (Cosign::new(CosignVersion::V3), Cosign::new(CosignVersion::V3))

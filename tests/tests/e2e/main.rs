@@ -1,5 +1,10 @@
 //! The product against real containerds and registries: what it leaves behind, and what it refuses.
-#![expect(clippy::expect_used, clippy::panic, reason = "a panic fails the test")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic fails the test"
+)]
 
 mod audit;
 mod broken;

@@ -1,5 +1,10 @@
 //! The registry client against a real registry, and against servers that lie, stall and break off.
-#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a panic fails the test")]
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a panic fails the test"
+)]
 
 mod authentication;
 mod evidence;

@@ -96,7 +96,9 @@ fn texts(evidence: &Evidence) -> Vec<String> {
             assert_eq!(bundle.found_in.to_string(), "registry.example/team/app");
             String::from_utf8_lossy(&bundle.text).into_owned()
         }
-        other => panic!("{other:?}"),
+        UntrustedSignature::Sigstore(_) | UntrustedSignature::Simple(_) => {
+            panic!("{signature:?} is no bundle")
+        }
     };
     evidence.signatures.iter().map(text).collect()
 }
