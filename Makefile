@@ -23,8 +23,9 @@ differential: install-test-deps build ## Compare PULLGATE_DIFF_CASES (default 20
 fuzz: ## Feed each parser of foreign bytes for PULLGATE_FUZZ_SECONDS (default 600); takes a nightly compiler
 	tests/fuzz/run
 
-bench: install-test-deps release ## Measure pulls against containerd's own, and hashing against openssl
+bench: install-test-deps release ## Measure pulls, hashing and decisions against containerd, openssl, skopeo and cosign
 	cargo run --quiet --release --package pullgate-tests --bin measure
+	cargo run --quiet --release --package pullgate-tests --bin decide
 
 lint: ## Check the formatting and run clippy
 	cargo fmt --all --check

@@ -19,6 +19,8 @@ pub enum Algorithm {
     Ed25519,
     /// RSA with 3072 bits.
     Rsa3072,
+    /// RSA with 4096 bits.
+    Rsa4096,
 }
 
 /// A key in a `gpg` home of its own. Dropping it ends its agent and removes the home.
@@ -48,6 +50,7 @@ impl Signer {
         let name = match algorithm {
             Algorithm::Ed25519 => "ed25519",
             Algorithm::Rsa3072 => "rsa3072",
+            Algorithm::Rsa4096 => "rsa4096",
         };
         Self::with_key(name, "never", &[])
     }
