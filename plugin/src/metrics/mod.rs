@@ -323,9 +323,9 @@ mod tests {
         type Row = (Outcome, Reason, Option<Reason>, &'static str);
         let missing = Reason::Policy(Code::SignatureMissing);
         let rows: [Row; 4] = [
-            (Outcome::Accepted, Reason::Signed, Some(Reason::Signed), "accepted SIGNED"),
-            (Outcome::Failed, Reason::DiskFull, Some(Reason::Unverified), "unverified UNVERIFIED"),
-            (Outcome::Rejected, missing, None, "rejected SIGNATURE_MISSING"),
+            (Outcome::Accepted, Reason::Signed, Some(Reason::Signed), "pull accepted SIGNED"),
+            (Outcome::Failed, Reason::DiskFull, Some(Reason::Unverified), "pull unverified UNVERIFIED"),
+            (Outcome::Rejected, missing, None, "pull rejected SIGNATURE_MISSING"),
             (Outcome::Abandoned, Reason::Abandoned, None, ""),
         ];
         for (outcome, reason, admitted, expected) in rows {
@@ -351,7 +351,7 @@ mod tests {
                 "pullgate_fetched_bytes_total 7",
                 "pullgate_pulls_in_progress 0",
                 &format!(
-                    "pullgate_pull_duration_seconds_bucket{{le=\"0.5\",outcome=\"{}\"}} 1",
+                    "pullgate_pull_duration_seconds_bucket{{outcome=\"{}\",le=\"0.5\"}} 1",
                     outcome.as_str()
                 ),
             ] {

@@ -7,6 +7,7 @@ use std::process::{Command, Output};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::Signal;
 use prost::Message;
+use pullgate::audit::message_id;
 use pullgate_proto::{ImageSpec, PullImageRequest};
 use pullgate_tests::place;
 use pullgate_tests::process::Process;
@@ -232,7 +233,8 @@ async fn the_journal_gets_fields() {
     while let Ok(length) = journal.try_recv(&mut record) {
         records.push(String::from_utf8_lossy(&record[..length]).into_owned());
     }
-    let start = records.iter().find(|record| record.contains("MESSAGE_ID\n")).expect("a record");
+    let started = |record: &&String| record.contains(message_id::STARTED);
+    let start = records.iter().find(started).expect("a record of the start");
     for field in ["CONTAINERD_VERSION\n", "SHA256_BACKEND\n", "PRIORITY\n", "VERSION\n"] {
         assert!(start.contains(field), "no {field:?} in {start:?}");
     }
