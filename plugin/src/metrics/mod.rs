@@ -324,7 +324,12 @@ mod tests {
         let missing = Reason::Policy(Code::SignatureMissing);
         let rows: [Row; 4] = [
             (Outcome::Accepted, Reason::Signed, Some(Reason::Signed), "pull accepted SIGNED"),
-            (Outcome::Failed, Reason::DiskFull, Some(Reason::Unverified), "pull unverified UNVERIFIED"),
+            (
+                Outcome::Failed,
+                Reason::DiskFull,
+                Some(Reason::Unverified),
+                "pull unverified UNVERIFIED",
+            ),
             (Outcome::Rejected, missing, None, "pull rejected SIGNATURE_MISSING"),
             (Outcome::Abandoned, Reason::Abandoned, None, ""),
         ];

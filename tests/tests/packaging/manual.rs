@@ -60,7 +60,7 @@ fn the_pages_written_by_hand_are_clean() {
 /// The names that commands have as pages: those of all above them, with dashes.
 fn collect(command: &clap::Command, name: &str, names: &mut Vec<String>) {
     names.push(name.to_owned());
-    for sub in command.get_subcommands() {
+    for sub in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         collect(sub, &format!("{name}-{}", sub.get_name()), names);
     }
 }

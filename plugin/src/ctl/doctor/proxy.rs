@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use pullgate_policy::lookaside::without_userinfo;
+
 use super::finding::Said;
 use super::look::Node;
 
@@ -30,18 +32,23 @@ fn compare(theirs: &Environment, ours: &Environment) -> Vec<Said> {
         .iter()
         .filter_map(|name| match (value(theirs, name), value(ours, name)) {
             (Some(theirs), None) if *name == "NO_PROXY" && !proxied(ours) => {
+                let theirs = without_userinfo(theirs);
                 let what = format!(
                     "containerd has {name}={theirs}, pullgated has not, and no proxy either"
                 );
-                Some(Said::advice(what, fix(name, theirs)))
+                Some(Said::advice(what, fix(name, &theirs)))
             }
-            (Some(theirs), None) => Some(Said::unusable(
-                format!("containerd has {name}={theirs}, pullgated has not: its pulls may fail"),
-                fix(name, theirs),
-            )),
+            (Some(theirs), None) => {
+                let theirs = without_userinfo(theirs);
+                let what = format!(
+                    "containerd has {name}={theirs}, pullgated has not: its pulls may fail"
+                );
+                Some(Said::unusable(what, fix(name, &theirs)))
+            }
             (Some(theirs), Some(ours)) if theirs != ours => {
+                let (theirs, ours) = (without_userinfo(theirs), without_userinfo(ours));
                 let what = format!("containerd has {name}={theirs}, pullgated has {ours}");
-                Some(Said::advice(what, fix(name, theirs)))
+                Some(Said::advice(what, fix(name, &theirs)))
             }
             _ => None,
         })
@@ -86,6 +93,16 @@ mod tests {
             let found = compare(&environment(theirs), &environment(ours));
             let said = found.first().unwrap();
             assert_eq!((found.len(), said.state), (1, state), "{theirs} | {ours}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn a_proxys_password_is_not_shown() {
+        let with = |proxy: &str| Environment::from([("HTTPS_PROXY".to_owned(), proxy.to_owned())]);
+        let theirs = with("http://user:secret@p.example:3128");
+        for ours in [Environment::new(), with("http://other:secret@q.example")] {
+            let shown = format!("{:?}", compare(&theirs, &ours));
+            assert!(shown.contains("p.example:3128") && !shown.contains("secret"), "{shown}");
         }
     }
 }
