@@ -4,6 +4,7 @@ mod approve;
 mod audit;
 mod error;
 mod findings;
+mod held;
 mod image;
 mod present;
 mod row;
