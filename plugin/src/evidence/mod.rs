@@ -52,9 +52,7 @@ impl Collector {
         source: &Source,
         digest: &Digest,
     ) -> Result<Evidence, EvidenceError> {
-        let limit = self.no_progress.saturating_mul(WHOLE);
-        let all = tokio::time::timeout(limit, self.collect_all(lookaside, source, digest));
-        all.await.unwrap_or(Err(EvidenceError::TooSlow { limit }))
+        self.in_time(self.collect_all(lookaside, source, digest)).await
     }
 
     async fn collect_all(
@@ -80,18 +78,26 @@ impl Collector {
     /// The bundles of the manifest `digest`, if registries.d says that sigstore attaches signatures.
     ///
     /// # Errors
-    /// [`EvidenceError`] if they cannot be read.
+    /// [`EvidenceError`] if they cannot be read, or not in the time that [`Self::collect`] has.
     pub async fn bundles(
         &self,
         lookaside: &Lookaside,
         source: &Source,
         digest: &Digest,
     ) -> Result<Evidence, EvidenceError> {
-        let mut evidence = Evidence::default();
-        if lookaside.use_sigstore_attachments(source.physical()) {
-            referring::of_bundles(source, digest, &mut evidence).await?;
+        if !lookaside.use_sigstore_attachments(source.physical()) {
+            return Ok(Evidence::default());
         }
-        Ok(evidence)
+        self.in_time(referring::of_bundles(source, digest)).await
+    }
+
+    async fn in_time(
+        &self,
+        search: impl Future<Output = Result<Evidence, EvidenceError>>,
+    ) -> Result<Evidence, EvidenceError> {
+        let limit = self.no_progress.saturating_mul(WHOLE);
+        let found = tokio::time::timeout(limit, search);
+        found.await.unwrap_or(Err(EvidenceError::TooSlow { limit }))
     }
 
     /// `signature-1`, `signature-2` and so on up to the first that does not exist

@@ -15,10 +15,9 @@ use crate::registry::Source;
 pub(super) async fn of_bundles(
     source: &Source,
     digest: &Digest,
-    evidence: &mut Evidence,
-) -> Result<(), EvidenceError> {
+) -> Result<Evidence, EvidenceError> {
     let (location, pages) = lists(source, digest).await?;
-    evidence.searched.push(location.clone());
+    let mut evidence = Evidence { searched: vec![location.clone()], ..Evidence::default() };
     let unreadable =
         |source: ManifestError| EvidenceError::Attachment { location: location.clone(), source };
     let mut manifests = Vec::new();
@@ -40,7 +39,7 @@ pub(super) async fn of_bundles(
             }));
         }
     }
-    Ok(())
+    Ok(evidence)
 }
 
 /// The lists of manifests that refer to `digest`, and where they are: what the registry says, or else what

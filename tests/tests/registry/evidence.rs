@@ -11,6 +11,7 @@ use pullgate_tests::sample;
 use pullgate_tests::server::{self, Server};
 use pullgate_tests::signer::Lookaside as Store;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinHandle;
 
 use crate::{answer, resolve};
 
@@ -118,27 +119,32 @@ async fn a_store_that_says_nothing_is_left() {
     assert!(matches!(error, EvidenceError::NoProgress { .. }) && error.unavailable(), "{error}");
 }
 
-/// Each byte comes in time, and the last one never.
 #[tokio::test]
 async fn a_store_that_says_little_is_left() {
+    let (store, dripping) = drip("application/octet-stream").await;
+    let found = collect_within(Duration::from_millis(200), &store, &Digest::sha256(b"")).await;
+    let error = found.expect_err("a drop now and then");
+    assert!(matches!(error, EvidenceError::TooSlow { .. }) && error.unavailable(), "{error}");
+    assert_eq!(error.to_string(), "the signatures could not be read within 2s");
+    dripping.abort();
+}
+
+/// A server whose one answer comes byte by byte, each in time, and the last one never.
+pub(crate) async fn drip(media_type: &str) -> (String, JoinHandle<()>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
-    let store = tokio::spawn(async move {
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: {media_type}\r\ncontent-length: 1000000\r\n\r\n");
+    let task = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("a connection");
         assert_ne!(stream.read(&mut [0; 1024]).await.expect("a request"), 0);
-        let mut rest: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n";
+        let mut rest = head.as_bytes();
         while stream.write_all(rest).await.is_ok() {
             rest = b"\xa3";
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     });
-    let patience = Duration::from_millis(200);
-    let found =
-        collect_within(patience, &format!("http://{address}/s"), &Digest::sha256(b"")).await;
-    let error = found.expect_err("a drop now and then");
-    assert!(matches!(error, EvidenceError::TooSlow { .. }) && error.unavailable(), "{error}");
-    assert_eq!(error.to_string(), "the signatures could not be read within 2s");
-    store.abort();
+    (format!("http://{address}/s"), task)
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use pullgate_tests::sample;
 use pullgate_tests::server::{Answer, Server};
 use serde_json::{Value, json};
 
+use crate::evidence::drip;
 use crate::{answer, header, resolve, serve};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -80,13 +81,22 @@ async fn registry(
 }
 
 async fn collect(server: &Server, attachments: bool) -> Result<Evidence, EvidenceError> {
+    collect_within(Duration::from_millis(500), server, attachments).await
+}
+
+/// [`collect`], where all of it may take ten times `patience`.
+async fn collect_within(
+    patience: Duration,
+    server: &Server,
+    attachments: bool,
+) -> Result<Evidence, EvidenceError> {
     let hosts = Hosts::new();
     hosts.write("registry.example", &format!("server = \"{}\"\n", server.url()));
     let source = resolve(&hosts, "registry.example/team/app:v1").await.expect("a manifest").source;
     let text = format!("default-docker:\n  use-sigstore-attachments: {attachments}\n");
     let lookaside = Lookaside::parse([("a.yaml", text.as_bytes())]).expect("valid registries.d");
     let digest = sample::tiny("referred to").manifest.digest.parse().expect("a digest");
-    let collector = Collector::new(Duration::from_millis(500)).expect("a client");
+    let collector = Collector::new(patience).expect("a client");
     collector.bundles(&lookaside, &source, &digest).await
 }
 
@@ -200,6 +210,17 @@ async fn a_list_that_cannot_be_read_is_not_an_empty_one() {
     let strange = registry(|_| answer(404, &[]), Some(referrer("first").0)).await;
     let error = collect(&strange, true).await.expect_err("no list under the tag");
     assert!(matches!(error, EvidenceError::Attachment { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_registry_that_trickles_bundles_is_left() {
+    let (elsewhere, dripping) = drip(INDEX).await;
+    let server = registry(move |_| answer(307, &[("location", &elsewhere)]), None).await;
+    let found = collect_within(Duration::from_millis(50), &server, true).await;
+    let error = found.expect_err("a drop now and then");
+    assert!(matches!(error, EvidenceError::TooSlow { .. }) && error.unavailable(), "{error}");
+    assert_eq!(error.to_string(), "the signatures could not be read within 500ms");
+    dripping.abort();
 }
 
 /// The credentials of the pull go where the image came from.
