@@ -284,9 +284,9 @@ pub enum EvidenceError {
         limit: usize,
     },
     /// More signatures than are ever read.
-    #[error("{location} and its successors are more than {limit} signatures")]
+    #[error("more than {limit} signatures at {location}")]
     TooMany {
-        /// The first of them.
+        /// Where the first of them is.
         location: String,
         /// The limit.
         limit: usize,

@@ -323,7 +323,7 @@ impl Source {
     /// [`RegistryError`] if it cannot be asked.
     pub async fn says(&self, header: &str, value: &str) -> Result<bool, RegistryError> {
         let no_progress = self.repository.inner.no_progress;
-        self.first(Capability::Pull, |endpoint, _last| async move {
+        self.first("", |endpoint, _last| async move {
             let about = endpoint.about(no_progress).await?;
             let found = about.as_ref().and_then(|headers| headers.get(header));
             Ok(found.is_some_and(|found| found == value))
@@ -337,7 +337,7 @@ impl Source {
     /// [`RegistryError`] for every way this can fail.
     pub async fn extension(&self, path: &str, limit: usize) -> Result<Bytes, RegistryError> {
         let inner = &self.repository.inner;
-        self.first(Capability::Pull, |endpoint, last| async move {
+        self.first(path, |endpoint, last| async move {
             let ask = Ask { api: Api::Extension, ..inner.ask(path, ANYTHING, last) };
             inner.body(endpoint.get(ask).await?, limit).await
         })
@@ -352,7 +352,7 @@ impl Source {
     pub async fn tagged(&self, tag: &str) -> Result<Option<(Bytes, String)>, RegistryError> {
         let inner = &self.repository.inner;
         let path = &format!("manifests/{tag}");
-        self.first(Capability::Pull, |endpoint, last| async move {
+        self.first(path, |endpoint, last| async move {
             let answer = match endpoint.get(inner.ask(path, MANIFEST_TYPES, last)).await {
                 Ok(answer) => answer,
                 Err(Failure::NotFound) => return Ok(None),
@@ -376,7 +376,7 @@ impl Source {
     ) -> Result<Option<Vec<Bytes>>, RegistryError> {
         let inner = &self.repository.inner;
         let path = &format!("referrers/{digest}");
-        self.first(Capability::Pull, |endpoint, last| async move {
+        self.first(path, |endpoint, last| async move {
             let mut pages = Vec::new();
             let mut query: Option<String> = None;
             loop {
@@ -430,15 +430,18 @@ impl Source {
         self.repository.small_blob(descriptor, limit).await
     }
 
+    /// What `fetch` gets from `path`, below the repository.
     async fn first<T, F>(
         &self,
-        capability: Capability,
+        path: &str,
         fetch: impl Fn(Arc<Endpoint>, bool) -> F,
     ) -> Result<T, RegistryError>
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        self.repository.inner.first(&self.repository.inner.name, capability, fetch).await
+        let inner = &self.repository.inner;
+        let what = format!("{}/{path}", inner.name);
+        inner.first(what.trim_end_matches('/'), Capability::Pull, fetch).await
     }
 }
 

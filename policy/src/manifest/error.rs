@@ -1,7 +1,6 @@
 //! What is wrong with a manifest, index or image configuration.
 
 use crate::digest::DigestError;
-use crate::limits;
 use crate::strict::{JsonError, excerpt};
 
 /// Why a document cannot be an image's manifest, index or configuration.
@@ -73,10 +72,12 @@ pub enum ManifestError {
     )]
     Schema1,
     /// More layers than any real image.
-    #[error("{found} layers, the limit is {}", limits::LAYERS)]
+    #[error("{found} layers, the limit is {limit}")]
     TooManyLayers {
         /// How many there are.
         found: usize,
+        /// The limit.
+        limit: usize,
     },
 }
 

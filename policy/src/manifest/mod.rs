@@ -82,7 +82,10 @@ impl Document {
         let config = descriptor(object.require("config")?)?;
         let layers = descriptors(object.require("layers")?)?;
         if layers.len() > limits::LAYERS {
-            return Err(ManifestError::TooManyLayers { found: layers.len() });
+            return Err(ManifestError::TooManyLayers {
+                found: layers.len(),
+                limit: limits::LAYERS,
+            });
         }
         Ok(Self::Image(ImageManifest { media_type, config, layers }))
     }

@@ -12,13 +12,13 @@ use pullgate_tests::image::{Blob, Image};
 use pullgate_tests::registry::Registry;
 use pullgate_tests::sample;
 use pullgate_tests::server::Server;
+use pullgate_tests::sigstore::{PAYLOAD, SIGNATURE, cosign_payload, sign};
 use serde_json::{Map, Value, json};
 
-use crate::keys::{self, Keys};
+use crate::keys::Keys;
 use crate::plan::{Attached, Part, Plan, Signature, Signer};
 use crate::verdict::Gates;
 
-const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 const LOG_ENTRY: &str = "dev.sigstore.cosign/bundle";
 const CERTIFICATE: &str = "dev.sigstore.cosign/certificate";
 
@@ -201,8 +201,8 @@ impl Place<'_> {
         };
         let Attached { log, changed, other_media_type, without } = attached;
         let (digest, reference) = self.claimed(signature);
-        let mut payload = keys::cosign_payload(&digest, &reference);
-        let mut raw = keys::sign(key, &payload);
+        let mut payload = cosign_payload(&digest, &reference);
+        let mut raw = sign(key, &payload);
         let entry = log.map(|log| keys.recorded(log, &material, &raw, &payload));
         let change = |part: Part, bytes: &mut Vec<u8>| {
             if part == *changed {
@@ -227,11 +227,7 @@ impl Place<'_> {
             annotations.insert(CERTIFICATE.to_owned(), json!(certificate));
         }
         annotations.retain(|name, _| Some(name.as_str()) != *without);
-        let media_type = if *other_media_type {
-            "application/octet-stream"
-        } else {
-            "application/vnd.dev.cosign.simplesigning.v1+json"
-        };
+        let media_type = if *other_media_type { "application/octet-stream" } else { PAYLOAD };
         Some((Blob::new(media_type, payload), annotations))
     }
 }

@@ -4,18 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use pullgate_policy::digest::Digest;
 use pullgate_tests::place;
-use pullgate_tests::signer::{Algorithm, Signer, payload};
+use pullgate_tests::signer::{Algorithm, Signer};
+use pullgate_tests::sigstore::sign;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, ExtendedKeyUsagePurpose,
     IsCa, KeyPair, KeyUsagePurpose, SanType,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::plan::Count;
@@ -144,20 +143,6 @@ impl Keys {
         let promise = STANDARD.encode(sign(&self.logs[log], entry.as_bytes()));
         format!(r#"{{"SignedEntryTimestamp":"{promise}","Payload":{entry}}}"#)
     }
-}
-
-/// What cosign signs.
-pub(crate) fn cosign_payload(digest: &str, reference: &str) -> Vec<u8> {
-    let mut payload: Value = payload(digest, reference);
-    payload["critical"]["type"] = json!("cosign container image signature");
-    payload.to_string().into_bytes()
-}
-
-/// A signature of P-256 keys.
-pub(crate) fn sign(key: &KeyPair, message: &[u8]) -> Vec<u8> {
-    let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key.serialize_der());
-    let signature = pair.expect("a key").sign(&SystemRandom::new(), message);
-    signature.expect("a signature").as_ref().to_vec()
 }
 
 fn authority(name: &str) -> CertifiedIssuer<'static, KeyPair> {

@@ -1,21 +1,15 @@
 //! What skopeo and pullgate say of a case.
 
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use pullgate::audit::chain;
-use pullgate::containerd::Containerd;
-use pullgate::evidence::Collector;
-use pullgate::ledger::{Bounds, Ledger};
-use pullgate::pull::{Audits, Gate, Pod, PullRequest};
-use pullgate::registry::{AuthConfig, Registry, Settings};
-use pullgate::trust::{Exemptions, Settings as TrustSettings, Trust};
-use pullgate_policy::decision::Modes;
-use pullgate_policy::platform::Platform;
-use pullgate_tests::place;
+use pullgate::pull::{Gate, Pod, PullRequest};
+use pullgate::registry::AuthConfig;
+use pullgate::trust::{Settings as TrustSettings, Trust};
 use pullgate_tests::process::with_usr;
+use pullgate_tests::{gate, place};
 
 use crate::case::Case;
 
@@ -52,7 +46,7 @@ impl Gates {
         let idle = self.0.lock().expect("no gate panics").pop();
         let gate = match idle {
             Some(gate) => Gate { trust: trust(case), ..gate },
-            None => gate(trust(case)),
+            None => gate::deciding(trust(case), Duration::from_secs(10)),
         };
         let request = PullRequest {
             image: case.reference().to_owned(),
@@ -75,30 +69,4 @@ fn trust(case: &Case) -> Arc<Trust> {
         digest_bound: false,
         keep_last_good: false,
     }))
-}
-
-fn gate(trust: Arc<Trust>) -> Gate {
-    let patience = Duration::from_secs(10);
-    Gate {
-        trust,
-        modes: Modes::enforce(),
-        audit_deadline: patience,
-        audits: Audits::default(),
-        exemptions: Exemptions { folder: "/nowhere".into(), admins: None },
-        registry: Registry::new(Settings {
-            config_path: Vec::new(),
-            no_progress: patience,
-            pause: Duration::from_millis(10),
-        }),
-        collector: Collector::new(patience).expect("a client"),
-        // Nothing is handed over.
-        containerd: Containerd::new(Path::new("/nowhere")),
-        parallel_layers: 1,
-        sandbox_image: None,
-        platform: Platform::new(std::env::consts::OS, std::env::consts::ARCH, ""),
-        ledger: Arc::new(
-            Ledger::in_memory(Bounds { max_rows: 1000, retention: patience }).expect("memory"),
-        ),
-        metrics: Arc::default(),
-    }
 }

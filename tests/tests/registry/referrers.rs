@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::Response;
 use http_body_util::Full;
 use pullgate::evidence::{Collector, Evidence, EvidenceError};
+use pullgate_policy::limits;
 use pullgate_policy::lookaside::Lookaside;
 use pullgate_policy::signature::UntrustedSignature;
 use pullgate_tests::hosts::Hosts;
@@ -61,7 +62,7 @@ async fn registry(
     tagged: Option<Blob>,
 ) -> Server {
     let image = sample::tiny("referred to").manifest;
-    let parts = [referrer("first"), referrer("second")];
+    let parts = [referrer("first"), referrer("second"), referrer(&large())];
     Server::start(move |request| {
         let path = request.uri().path();
         if path.contains("/referrers/") {
@@ -78,6 +79,11 @@ async fn registry(
         found.map_or_else(|| answer(404, &[]), serve)
     })
     .await
+}
+
+/// A bundle of which there is room for one.
+fn large() -> String {
+    "x".repeat(limits::BUNDLES_BYTES / 2 + 1)
 }
 
 async fn collect(server: &Server, attachments: bool) -> Result<Evidence, EvidenceError> {
@@ -203,6 +209,13 @@ async fn a_list_that_cannot_be_read_is_not_an_empty_one() {
     let crowded = registry(move |_| serve(&many), None).await;
     let error = collect(&crowded, true).await.expect_err("too many manifests");
     assert!(matches!(error, EvidenceError::TooMany { limit: 128, .. }), "{error}");
+    let large = referrer(&large()).0;
+    let twice = list(&[&large, &large]);
+    let server = registry(move |_| serve(&list(&[&large])), None).await;
+    assert_eq!(collect(&server, true).await.expect("room for one").signatures.len(), 1);
+    let server = registry(move |_| serve(&twice), None).await;
+    let error = collect(&server, true).await.expect_err("room for one").to_string();
+    assert!(error.contains("8388609 bytes, the limit is 8388607"), "{error}");
     let gone = list(&[&referrer("gone").0]);
     let dangling = registry(move |_| serve(&gone), None).await;
     let error = collect(&dangling, true).await.expect_err("no such manifest");

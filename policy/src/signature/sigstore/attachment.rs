@@ -35,7 +35,8 @@ pub fn attached(body: &[u8], content_type: &str) -> Result<Vec<Attached>, Manife
         return Err(ManifestError::media_type(content_type));
     };
     if manifest.layers.len() > limits::ATTACHED {
-        return Err(ManifestError::TooManyLayers { found: manifest.layers.len() });
+        let (found, limit) = (manifest.layers.len(), limits::ATTACHED);
+        return Err(ManifestError::TooManyLayers { found, limit });
     }
     let document = json(body)?;
     let object = document.root().object()?;

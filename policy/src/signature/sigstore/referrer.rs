@@ -58,7 +58,8 @@ pub fn attached_bundles(body: &[u8]) -> Result<Vec<Descriptor>, ManifestError> {
         return Err(ManifestError::media_type(OCI_MANIFEST));
     };
     if manifest.layers.len() > limits::ATTACHED {
-        return Err(ManifestError::TooManyLayers { found: manifest.layers.len() });
+        let (found, limit) = (manifest.layers.len(), limits::ATTACHED);
+        return Err(ManifestError::TooManyLayers { found, limit });
     }
     let document = json(body)?;
     if !may_sign(annotations(&document.root().object()?)?.get(PREDICATE)) {
