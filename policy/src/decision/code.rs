@@ -117,7 +117,7 @@ impl Code {
                 | OpenPgpError::BadSignature { .. }
                 | OpenPgpError::Structure { .. }
                 | OpenPgpError::TooLarge => Self::SignatureInvalid,
-                OpenPgpError::FromTheFuture | OpenPgpError::SignatureExpired { .. } => {
+                OpenPgpError::FromTheFuture { .. } | OpenPgpError::SignatureExpired { .. } => {
                     Self::SignatureExpired
                 }
                 OpenPgpError::KeyExpired { .. } => Self::KeyExpired,

@@ -56,7 +56,8 @@ fn judge(path: &Path, content: &[u8], now: SystemTime) -> Vec<Said> {
             return vec![Said::unusable(what, fix)];
         }
     };
-    let usable = found.iter().any(|anchor| anchor.fault.is_none());
+    let in_force = |it: &Anchor| it.fault.is_none() && it.expires.is_none_or(|end| end > now);
+    let usable = found.iter().any(in_force);
     found.iter().filter_map(|anchor| of_anchor(path, anchor, usable, now)).collect()
 }
 
@@ -69,9 +70,13 @@ fn of_anchor(path: &Path, anchor: &Anchor, another: bool, now: SystemTime) -> Op
         return Some(said(what(fault), fix.to_owned()));
     }
     let expires = anchor.expires?;
-    let left = expires.duration_since(now).ok()?;
-    let (urgent, within) = WARNINGS.iter().find(|(warning, _)| left <= *warning)?;
     let end = humantime::format_rfc3339_seconds(expires);
+    let Ok(left) = expires.duration_since(now) else {
+        // What it signed while it was in use still counts.
+        let what = what(&format!("went out of use on {end}"));
+        return (!another).then(|| Said::unusable(what, fix.to_owned()));
+    };
+    let (urgent, within) = WARNINGS.iter().find(|(warning, _)| left <= *warning)?;
     let said = if *urgent == DAY { Said::unusable } else { Said::advice };
     Some(said(what(&format!("ends {within}, {end}")), fix.to_owned()))
 }
@@ -98,7 +103,7 @@ mod tests {
             (end - 29 * DAY, Some(State::Advice), "within a month, 2033-05-18T03:33:20Z"),
             (end - 6 * DAY, Some(State::Advice), "within a week"),
             (end - DAY / 2, Some(State::Unusable), "within a day"),
-            (end + DAY, Some(State::Unusable), ""),
+            (end + DAY, Some(State::Unusable), "expired on 2033-05-18T03:33:20Z"),
         ] {
             let found = judge(Path::new("/k.pem"), pem.as_bytes(), now);
             assert_eq!(found.first().map(|said| said.state), expected, "{found:?}");
@@ -107,5 +112,22 @@ mod tests {
         }
         let found = judge(Path::new("/k.pem"), b"no key", end);
         assert_eq!(found.first().unwrap().state, State::Unusable);
+    }
+    #[test]
+    fn what_went_out_of_use_is_told_where_nothing_else_is_left() {
+        let root =
+            include_bytes!("../../../../tests/conformance/data/sigstore-bundles/trusted_root.json");
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let judged = |root: &[u8]| judge(Path::new("/root.json"), root, now);
+        assert_eq!(judged(root), [], "one authority of two went out of use");
+        let mut root: serde_json::Value = serde_json::from_slice(root).unwrap();
+        root["certificateAuthorities"] = serde_json::Value::Null;
+        root["timestampAuthorities"] = serde_json::Value::Null;
+        root["tlogs"] = vec![root["tlogs"][0].take()].into();
+        assert_eq!(judged(root.to_string().as_bytes()), []);
+        root["tlogs"][0]["publicKey"]["validFor"]["end"] = "2024-02-03T04:05:06Z".into();
+        let found = judged(root.to_string().as_bytes());
+        assert_eq!(found.first().map(|said| said.state), Some(State::Unusable), "{found:?}");
+        assert!(found[0].what.ends_with("went out of use on 2024-02-03T04:05:06Z"), "{found:?}");
     }
 }

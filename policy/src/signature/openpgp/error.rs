@@ -23,8 +23,11 @@ pub enum OpenPgpError {
         reason: String,
     },
     /// The signature says that it was made later than now.
-    #[error("the signature was made in the future")]
-    FromTheFuture,
+    #[error("the signature was made in the future, on {date}: compare the node's clock")]
+    FromTheFuture {
+        /// What it says.
+        date: String,
+    },
     /// The key is past its end.
     #[error("key {fingerprint} expired on {date}")]
     KeyExpired {

@@ -79,7 +79,7 @@ impl Judge<'_> {
             return Some(OpenPgpError::SignatureExpired { date: date(end) });
         }
         let made = signature.signature_creation_time()?;
-        (made > self.now + CLOCK_SKEW).then_some(OpenPgpError::FromTheFuture)
+        (made > self.now + CLOCK_SKEW).then(|| OpenPgpError::FromTheFuture { date: date(made) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The signer's certificate: issued by an authority of the policy, to whom the policy names.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage};
@@ -54,12 +54,13 @@ impl Authorities {
         Ok(Self { roots: vec![root], intermediates, window })
     }
 
-    /// Its roots, each until the authority went out of use if it did.
+    /// Its roots, each until a certificate of the authority ends or the authority went out of use.
     pub(super) fn describe(&self, now: SystemTime) -> Result<Vec<Anchor>, CertificateError> {
-        let (_, end) = self.window.ends();
+        let between = self.intermediates.iter().map(validity);
+        let window = between.fold(self.window, Window::and);
         let root = |root| {
-            let anchor = describe(root, now)?;
-            Ok(Anchor { expires: end.or(anchor.expires), ..anchor })
+            let (_, end) = window.and(validity(root)).ends();
+            Ok(Anchor { expires: end, ..describe(root, now)? })
         };
         self.roots.iter().map(root).collect()
     }
@@ -111,12 +112,12 @@ impl Authorities {
         at: SystemTime,
     ) -> Result<(), CertificateError> {
         // webpki takes a root for granted; containers/image wants it valid and for this use.
-        let usable = |root: &&Certificate| valid(root, at) && signs_code(root);
+        let usable = |root: &&Certificate| validity(root).contains(at) && signs_code(root);
         let roots = self.roots.iter().filter(usable).map(der).collect::<Result<Vec<_>, _>>()?;
         if roots.is_empty() {
-            let ends = self.roots.iter().map(|root| root.tbs_certificate.validity.not_after);
-            let ends = ends.map(|end| end.to_string()).collect::<Vec<_>>().join(", ");
-            return Err(CertificateError::RootsExpired { ends });
+            let valid = self.roots.iter().map(|root| validity(root).to_string());
+            let (time, valid) = (shown(at).to_string(), valid.collect::<Vec<_>>().join(", "));
+            return Err(CertificateError::RootsExpired { time, valid });
         }
         let anchors: Vec<TrustAnchor<'_>> = roots
             .iter()
@@ -139,7 +140,7 @@ impl Authorities {
                 )
                 .map(drop)
             })
-            .map_err(|error| CertificateError::Chain(error.to_string()))
+            .map_err(CertificateError::of_chain)
     }
 }
 
@@ -196,32 +197,37 @@ pub(in crate::signature) fn describe_all(
 }
 
 fn describe(certificate: &Certificate, now: SystemTime) -> Result<Anchor, CertificateError> {
+    let fault = match validity(certificate).ends() {
+        (Some(start), _) if now < start => Some(format!("not valid before {}", shown(start))),
+        (_, Some(end)) if end < now => Some(format!("expired on {}", shown(end))),
+        _ if !signs_code(certificate) => {
+            Some("not for signing code (extended key usage)".to_owned())
+        }
+        _ => None,
+    };
+    Ok(Anchor { fault, ..describe_key(certificate)? })
+}
+
+/// A certificate for whoever lists keys, whatever it is for.
+pub(super) fn describe_key(certificate: &Certificate) -> Result<Anchor, CertificateError> {
     let body = &certificate.tbs_certificate;
     let key = PublicKey::new(&body.subject_public_key_info)?;
-    let validity = &body.validity;
-    let fault = if now < validity.not_before.to_system_time() {
-        Some("not valid yet")
-    } else if !valid(certificate, now) {
-        Some("expired")
-    } else if !signs_code(certificate) {
-        Some("not for signing code (extended key usage)")
-    } else {
-        None
-    };
+    let (created, expires) = validity(certificate).ends();
     Ok(Anchor {
         kind: Kind::Certificate,
         fingerprint: key.fingerprint(),
         names: vec![excerpt(&body.subject.to_string())],
         algorithm: key.algorithm(),
-        created: Some(validity.not_before.to_system_time()),
-        expires: Some(validity.not_after.to_system_time()),
-        fault: fault.map(str::to_owned),
+        created,
+        expires,
+        fault: None,
     })
 }
 
-fn valid(certificate: &Certificate, at: SystemTime) -> bool {
+/// The time in which a certificate says that it is valid.
+pub(super) fn validity(certificate: &Certificate) -> Window {
     let validity = &certificate.tbs_certificate.validity;
-    validity.not_before.to_system_time() <= at && at <= validity.not_after.to_system_time()
+    Window::new(validity.not_before.to_system_time(), validity.not_after.to_system_time())
 }
 
 fn signs_code(certificate: &Certificate) -> bool {
@@ -249,7 +255,8 @@ fn certificates(text: &[u8]) -> Result<Vec<Certificate>, CertificateError> {
     Ok(certificates)
 }
 
-fn from_der(chain: &[Vec<u8>]) -> Result<Vec<Certificate>, CertificateError> {
+/// Every certificate of a chain.
+pub(super) fn from_der(chain: &[Vec<u8>]) -> Result<Vec<Certificate>, CertificateError> {
     Ok(chain.iter().map(|der| Certificate::from_der(der)).collect::<Result<_, _>>()?)
 }
 
@@ -263,9 +270,25 @@ pub enum CertificateError {
     /// No path to an authority of the policy.
     #[error("no authority of the policy vouches for it: {0}")]
     Chain(String),
+    /// It, or one between it and the root, had not begun to be valid.
+    #[error("begins at {start}, what counts is {time}")]
+    Begins {
+        /// When it begins.
+        start: String,
+        /// When it must be valid.
+        time: String,
+    },
     /// Not ASN.1 DER of a certificate.
     #[error("not an X.509 certificate: {0}")]
     Der(#[from] x509_cert::der::Error),
+    /// It, or one between it and the root, had ended.
+    #[error("ended at {end}, what counts is {time}")]
+    Ended {
+        /// When it ended.
+        end: String,
+        /// When it must be valid.
+        time: String,
+    },
     /// Issued after a login elsewhere.
     #[error("was issued after a login at `{found}`, the policy expects `{expected}`")]
     Issuer {
@@ -304,10 +327,12 @@ pub enum CertificateError {
     #[error(transparent)]
     Pem(#[from] PemError),
     /// The policy's roots are too old, or for another use.
-    #[error("no root of the policy is valid for signing at that time; they end {ends}")]
+    #[error("no root of the policy is valid for signing at {time}; they are valid {valid}")]
     RootsExpired {
-        /// When each of them ends.
-        ends: String,
+        /// When one must be valid.
+        time: String,
+        /// When each of them is.
+        valid: String,
     },
     /// Issued to somebody else.
     #[error("names `{found}`, the policy expects `{expected}`")]
@@ -320,8 +345,41 @@ pub enum CertificateError {
 }
 
 impl CertificateError {
+    /// Why there is no path, with the dates of what was not valid at the time.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is not ours")]
+    fn of_chain(error: webpki::Error) -> Self {
+        let date = |time: UnixTime| {
+            let since = Duration::from_secs(time.as_secs());
+            shown(SystemTime::UNIX_EPOCH + since).to_string()
+        };
+        match error {
+            webpki::Error::CertExpired { time, not_after } => {
+                Self::Ended { end: date(not_after), time: date(time) }
+            }
+            webpki::Error::CertNotValidYet { time, not_before } => {
+                Self::Begins { start: date(not_before), time: date(time) }
+            }
+            other => Self::Chain(other.to_string()),
+        }
+    }
+
     /// Whether it leaves open that another authority issued the certificate.
     const fn is_of_a_stranger(&self) -> bool {
-        matches!(self, Self::Chain(_) | Self::NoCertificate | Self::RootsExpired { .. })
+        match self {
+            Self::Begins { .. }
+            | Self::Chain(_)
+            | Self::Ended { .. }
+            | Self::NoCertificate
+            | Self::RootsExpired { .. } => true,
+            Self::Der(_)
+            | Self::Issuer { .. }
+            | Self::IssuerTwice
+            | Self::Key(_)
+            | Self::LongChain { .. }
+            | Self::NoIssuer
+            | Self::OutOfUse { .. }
+            | Self::Pem(_)
+            | Self::Subject { .. } => false,
+        }
     }
 }

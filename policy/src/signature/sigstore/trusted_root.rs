@@ -52,7 +52,7 @@ impl TrustedRoot {
         Ok(Self { authorities, witnesses: Witnesses { logs, clocks } })
     }
 
-    /// Its authorities and logs, as they stand at `now`.
+    /// Its authorities, logs and time-stamping authorities, as they stand at `now`.
     pub(in crate::signature) fn describe(
         &self,
         now: SystemTime,
@@ -62,6 +62,9 @@ impl TrustedRoot {
             anchors.extend(authority.describe(now)?);
         }
         anchors.extend(self.witnesses.logs.iter().map(Log::describe));
+        for clock in &self.witnesses.clocks {
+            anchors.push(clock.describe()?);
+        }
         Ok(anchors)
     }
 }
@@ -87,10 +90,8 @@ fn authority(node: Node<'_>) -> Result<Authorities, TrustedRootError> {
 
 fn clock(node: Node<'_>) -> Result<Clock, TrustedRootError> {
     let (chain, window) = chain(node)?;
-    Clock::new(&chain, window).ok_or_else(|| TrustedRootError::Certificate {
-        path: node.path(),
-        source: CertificateError::NoCertificate,
-    })
+    Clock::new(&chain, window)
+        .map_err(|source| TrustedRootError::Certificate { path: node.path(), source })
 }
 
 /// A chain of DER certificates and the time of its use.

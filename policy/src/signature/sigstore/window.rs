@@ -17,6 +17,21 @@ impl Window {
     /// Of material that its source puts no dates on.
     pub const ALWAYS: Self = Self { start: None, end: None };
 
+    /// From `start` until `end`.
+    pub(super) const fn new(start: SystemTime, end: SystemTime) -> Self {
+        Self { start: Some(start), end: Some(end) }
+    }
+
+    /// The time that is in both.
+    pub(super) fn and(self, other: Self) -> Self {
+        let end = match (self.end, other.end) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        // Nothing is before the first moment.
+        Self { start: self.start.max(other.start), end }
+    }
+
     /// Parses the member `validFor` of an object of a trusted root; always where it is not there.
     pub(super) fn parse(object: &Object<'_>) -> Result<Self, JsonError> {
         let Some(node) = object.get("validFor").filter(|node| !node.is_null()) else {

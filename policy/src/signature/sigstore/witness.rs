@@ -3,7 +3,9 @@
 use std::time::SystemTime;
 
 use sigstore_types::{DerCertificate, SignatureBytes, TimestampToken, TsaAuthority};
+use x509_cert::Certificate;
 
+use super::certificate::{CertificateError, describe_key, from_der, validity};
 use super::key::PublicKey;
 use super::log::{LogError, SKEW};
 use super::window::{Window, shown};
@@ -64,19 +66,32 @@ impl Log {
 #[derive(Debug, Clone)]
 pub struct Clock {
     authority: TsaAuthority,
+    own: Certificate,
+    /// When all its certificates are valid.
+    valid: Window,
     window: Window,
 }
 
 impl Clock {
-    /// The authority with this chain of DER certificates, its own first and its root last. None if there
-    /// is no certificate.
-    pub(super) fn new(chain: &[Vec<u8>], window: Window) -> Option<Self> {
+    /// The authority with this chain of DER certificates, its own first and its root last.
+    pub(super) fn new(chain: &[Vec<u8>], window: Window) -> Result<Self, CertificateError> {
+        let certificates = from_der(chain)?;
+        let valid = certificates.iter().map(validity).fold(Window::ALWAYS, Window::and);
+        let own = certificates.into_iter().next();
+        let (Some(own), Some(leaf), Some(root)) = (own, chain.first(), chain.last()) else {
+            return Err(CertificateError::NoCertificate);
+        };
         let certificate = |der: &Vec<u8>| DerCertificate::new(der.clone());
-        let (leaf, root) = (chain.first()?, chain.last()?);
         let between = chain.get(1..chain.len().saturating_sub(1)).unwrap_or_default();
         let between = between.iter().map(certificate).collect();
         let authority = TsaAuthority::new(certificate(leaf), between, certificate(root), None);
-        Some(Self { authority, window })
+        Ok(Self { authority, own, valid, window })
+    }
+
+    /// It, until a certificate of it ends or it went out of use.
+    pub(super) fn describe(&self) -> Result<Anchor, CertificateError> {
+        let (created, expires) = self.valid.and(self.window).ends();
+        Ok(Anchor { created, expires, ..describe_key(&self.own)? })
     }
 
     /// When the authority saw `signature`, as its token says.
@@ -91,10 +106,15 @@ impl Clock {
             &SignatureBytes::new(signature.to_vec()),
             &self.authority,
         )
-        .map_err(|error| TimestampError::Token(error.to_string()))?;
+        .map_err(|error| self.fault(&error))?;
         let time = SystemTime::from(time);
         if time > now + SKEW {
             return Err(TimestampError::Future { time: shown(time).to_string() });
+        }
+        // The root is taken for granted by who checked the token.
+        if !self.valid.contains(time) {
+            let (reason, valid) = (format!("it is of {}", shown(time)), self.valid.to_string());
+            return Err(TimestampError::Certificate { reason, valid });
         }
         if self.window.contains(time) {
             return Ok(time);
@@ -102,11 +122,30 @@ impl Clock {
         let (time, window) = (shown(time).to_string(), self.window.to_string());
         Err(TimestampError::OutOfUse { time, window })
     }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is not ours")]
+    fn fault(&self, error: &sigstore_tsa::Error) -> TimestampError {
+        match error {
+            sigstore_tsa::Error::CertificateValidationError(reason) => {
+                let (reason, valid) = (reason.clone(), self.valid.to_string());
+                TimestampError::Certificate { reason, valid }
+            }
+            other => TimestampError::Token(other.to_string()),
+        }
+    }
 }
 
 /// Why a timestamp does not count.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TimestampError {
+    /// Made by the authority, whose certificates did not allow it.
+    #[error("is not by valid certificates; those of the policy's authority are {valid}: {reason}")]
+    Certificate {
+        /// When they are.
+        valid: String,
+        /// Why they do not do.
+        reason: String,
+    },
     /// It is from the future.
     #[error("is of {time}, which is in the future: compare the node's clock")]
     Future {

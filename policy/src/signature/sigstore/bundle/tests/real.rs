@@ -134,21 +134,34 @@ fn a_timestamp_must_be_of_the_authority_over_this_signature_in_its_time() {
 
 #[test]
 fn expired_trust_is_named_with_its_date() {
+    const END: &str = "2024-02-03T04:05:06Z";
     let text = Digest::sha256(&data("key.txt"));
+    let cause = |bundle: &str, root: &Root| {
+        let found = check(data(bundle), root, &text).unwrap_err();
+        std::error::Error::source(&found).unwrap().to_string()
+    };
     let ended = logged(|root| {
-        root["tlogs"][0]["publicKey"]["validFor"]["end"] = json!("2024-02-03T04:05:06Z");
+        root["tlogs"][0]["publicKey"]["validFor"]["end"] = json!(END);
     });
-    let found = check(data("key"), &ended, &text).unwrap_err();
-    let cause = std::error::Error::source(&found).unwrap().to_string();
-    assert!(cause.contains("until 2024-02-03T04:05:06Z"), "{cause}");
+    let words = "is of 2025-12-18T17:04:39Z, but the policy's log was in use from \
+                 2021-01-12T11:53:27Z until 2024-02-03T04:05:06Z";
+    assert_eq!(cause("key", &ended), words);
+
+    let ended = logged(|root| {
+        root["tlogs"] = json!([]);
+        root["timestampAuthorities"][0]["validFor"]["end"] = json!(END);
+    });
+    let words = "is of 2025-12-18T17:04:39Z, but the policy's authority was in use from \
+                 2025-07-04T00:00:00Z until 2024-02-03T04:05:06Z";
+    assert_eq!(cause("key", &ended), words);
 
     let TrustedRoot { authorities, witnesses } = trusted(|root| {
-        root["certificateAuthorities"][1]["validFor"]["end"] = json!("2024-02-03T04:05:06Z");
+        root["certificateAuthorities"][1]["validFor"]["end"] = json!(END);
     });
     let root = Root::Fulcio { authorities, subject: account(EMAIL), witnesses };
-    let found = check(data("attestation"), &root, &text).unwrap_err();
-    let cause = std::error::Error::source(&found).unwrap().to_string();
-    assert!(cause.contains("until 2024-02-03T04:05:06Z"), "{cause}");
+    let words = "the policy's authority was in use from 2022-04-13T20:06:15Z until \
+                 2024-02-03T04:05:06Z, the signature is of 2025-09-01T12:13:59Z";
+    assert_eq!(cause("attestation", &root), words);
 }
 
 #[test]
