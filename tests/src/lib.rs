@@ -35,4 +35,5 @@ pub mod sample;
 pub mod server;
 pub mod signer;
 pub mod sigstore;
+pub mod tsa;
 pub mod version;

@@ -2,8 +2,10 @@
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::KeyPair;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::signer::payload;
 
@@ -12,6 +14,9 @@ pub const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 
 /// The media type of a payload.
 pub const PAYLOAD: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+
+/// The media type of a bundle.
+pub const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
 /// A payload: that `digest` is `reference`.
 #[must_use]
@@ -27,4 +32,28 @@ pub fn sign(key: &KeyPair, message: &[u8]) -> Vec<u8> {
     let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &key.serialize_der());
     let signature = pair.expect("a key").sign(&SystemRandom::new(), message);
     signature.expect("a signature").as_ref().to_vec()
+}
+
+/// What cosign 3 makes of the manifest `digest`, with neither log nor timestamp.
+#[must_use]
+pub fn bundle(key: &KeyPair, digest: &str) -> Value {
+    let (_, hex) = digest.split_once(':').expect("a digest");
+    let kind = "application/vnd.in-toto+json";
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"digest": {"sha256": hex}}],
+        "predicateType": "https://sigstore.dev/cosign/sign/v1",
+        "predicate": {},
+    })
+    .to_string();
+    let signed = format!("DSSEv1 {} {kind} {} {statement}", kind.len(), statement.len());
+    json!({
+        "mediaType": BUNDLE,
+        "verificationMaterial": {"publicKey": {"hint": "any"}, "tlogEntries": []},
+        "dsseEnvelope": {
+            "payload": STANDARD.encode(&statement),
+            "payloadType": kind,
+            "signatures": [{"sig": STANDARD.encode(sign(key, signed.as_bytes()))}],
+        },
+    })
 }

@@ -9,6 +9,7 @@
 
 mod bad;
 mod stores;
+mod timestamps;
 mod world;
 
 use std::time::{Duration, Instant};

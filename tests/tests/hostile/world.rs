@@ -12,7 +12,7 @@ use pullgate::registry::AuthConfig;
 use pullgate::trust::{Settings, Trust};
 use pullgate_tests::image::{Blob, Image};
 use pullgate_tests::signer::Signer;
-use pullgate_tests::sigstore::{PAYLOAD, SIGNATURE, cosign_payload, sign};
+use pullgate_tests::sigstore::{BUNDLE, PAYLOAD, SIGNATURE, bundle, cosign_payload, sign};
 use pullgate_tests::{gate, place, sample};
 use rcgen::KeyPair;
 use serde_json::{Value, json};
@@ -22,7 +22,6 @@ use crate::stores::{Answers, Content, Stores};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 
 /// A document, by where it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,7 +89,7 @@ impl World {
         let gate = gate::deciding(Arc::new(trust), Duration::from_secs(2));
         let (image, signer) = (sample::tiny("hostile"), Signer::new());
         let key = KeyPair::generate().expect("a key");
-        let bundle = bundle(&key, &image.manifest.digest);
+        let bundle = bundle(&key, &image.manifest.digest).to_string().into_bytes();
         Self { folder, image, signer, key, bundle, stores, gate }
     }
 
@@ -258,31 +257,6 @@ impl World {
         }
         self.stores.set(answers);
     }
-}
-
-/// What cosign 3 makes.
-fn bundle(key: &KeyPair, digest: &str) -> Vec<u8> {
-    let (_, hex) = digest.split_once(':').expect("a digest");
-    let kind = "application/vnd.in-toto+json";
-    let statement = json!({
-        "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{"digest": {"sha256": hex}}],
-        "predicateType": "https://sigstore.dev/cosign/sign/v1",
-        "predicate": {},
-    })
-    .to_string();
-    let signed = format!("DSSEv1 {} {kind} {} {statement}", kind.len(), statement.len());
-    json!({
-        "mediaType": BUNDLE,
-        "verificationMaterial": {"publicKey": {"hint": "any"}, "tlogEntries": []},
-        "dsseEnvelope": {
-            "payload": STANDARD.encode(&statement),
-            "payloadType": kind,
-            "signatures": [{"sig": STANDARD.encode(sign(key, signed.as_bytes()))}],
-        },
-    })
-    .to_string()
-    .into_bytes()
 }
 
 fn manifest(layers: &[Value]) -> Blob {
