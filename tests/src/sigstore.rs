@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::KeyPair;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::signer::payload;
 
@@ -38,7 +39,6 @@ pub fn sign(key: &KeyPair, message: &[u8]) -> Vec<u8> {
 #[must_use]
 pub fn bundle(key: &KeyPair, digest: &str) -> Value {
     let (_, hex) = digest.split_once(':').expect("a digest");
-    let kind = "application/vnd.in-toto+json";
     let statement = json!({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"digest": {"sha256": hex}}],
@@ -46,14 +46,35 @@ pub fn bundle(key: &KeyPair, digest: &str) -> Value {
         "predicate": {},
     })
     .to_string();
-    let signed = format!("DSSEv1 {} {kind} {} {statement}", kind.len(), statement.len());
+    let signed = enveloped(&statement);
     json!({
         "mediaType": BUNDLE,
         "verificationMaterial": {"publicKey": {"hint": "any"}, "tlogEntries": []},
         "dsseEnvelope": {
             "payload": STANDARD.encode(&statement),
-            "payloadType": kind,
+            "payloadType": "application/vnd.in-toto+json",
             "signatures": [{"sig": STANDARD.encode(sign(key, signed.as_bytes()))}],
         },
     })
+}
+
+/// A signature over `message` itself, with neither log nor timestamp.
+#[must_use]
+pub fn message_bundle(message: &[u8], signature: &[u8]) -> Value {
+    let digest = STANDARD.encode(Sha256::digest(message));
+    json!({
+        "mediaType": BUNDLE,
+        "verificationMaterial": {"publicKey": {"hint": "any"}, "tlogEntries": []},
+        "messageSignature": {
+            "messageDigest": {"algorithm": "SHA2_256", "digest": digest},
+            "signature": STANDARD.encode(signature),
+        },
+    })
+}
+
+/// What the signature of an envelope is over (DSSE).
+#[must_use]
+pub fn enveloped(payload: &str) -> String {
+    let kind = "application/vnd.in-toto+json";
+    format!("DSSEv1 {} {kind} {} {payload}", kind.len(), payload.len())
 }

@@ -129,6 +129,7 @@ impl Code {
             SignatureFault::Sigstore(error) => match error {
                 SigstoreError::Annotation { .. }
                 | SigstoreError::Bundle(_)
+                | SigstoreError::DigestOnly
                 | SigstoreError::Encoding(_)
                 | SigstoreError::NoCertificate
                 | SigstoreError::Signature => Self::SignatureInvalid,

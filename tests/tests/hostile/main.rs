@@ -8,6 +8,7 @@
 )]
 
 mod bad;
+mod bundles;
 mod stores;
 mod timestamps;
 mod world;

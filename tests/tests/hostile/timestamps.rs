@@ -1,36 +1,28 @@
 //! Timestamps (RFC 3161) of an authority of our own, good and bad.
 
-use std::error::Error as _;
-use std::time::SystemTime;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pullgate_policy::digest::Digest;
-use pullgate_policy::identity::SignedIdentity;
-use pullgate_policy::reference::Reference;
-use pullgate_policy::signature::sigstore::{self, PublicKey, Root, TrustedRoot, Witnesses};
-use pullgate_policy::signature::{
-    Claim, FoundIn, SignatureFault, UntrustedAttachment, UntrustedBundle,
-};
+use pullgate_policy::signature::UntrustedAttachment;
+use pullgate_policy::signature::sigstore::{self, PublicKey, Root, Witnesses};
 use pullgate_tests::sigstore::{PAYLOAD, SIGNATURE, bundle, cosign_payload, sign};
 use pullgate_tests::tsa::Tsa;
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 
-const IMAGE: &str = "registry.example/app";
+use crate::bundles::{self, IMAGE, claimed, manifest, witnesses, words};
 
 /// Always valid, for these tests.
-const LONG: (i32, i32) = (2020, 2040);
+pub(crate) const LONG: (i32, i32) = (2020, 2040);
 
 /// A signed manifest, and the timestamp of its signature.
-struct Stamped {
-    key: KeyPair,
-    bundle: Value,
-    stamp: Vec<u8>,
+pub(crate) struct Stamped {
+    pub(crate) key: KeyPair,
+    pub(crate) bundle: Value,
+    pub(crate) stamp: Vec<u8>,
 }
 
 impl Stamped {
-    fn by(tsa: &Tsa) -> Self {
+    pub(crate) fn by(tsa: &Tsa) -> Self {
         let key = KeyPair::generate().expect("a key");
         let bundle = bundle(&key, &manifest().to_string());
         let signature = bundle["dsseEnvelope"]["signatures"][0]["sig"].as_str().expect("base64");
@@ -39,7 +31,7 @@ impl Stamped {
     }
 
     /// The bundle with `stamp` in the place of its own.
-    fn with(&self, stamp: &[u8]) -> Value {
+    pub(crate) fn with(&self, stamp: &[u8]) -> Value {
         let mut bundle = self.bundle.clone();
         let stamp = json!({"signedTimestamp": STANDARD.encode(stamp)});
         bundle["verificationMaterial"]["timestampVerificationData"] =
@@ -47,48 +39,27 @@ impl Stamped {
         bundle
     }
 
-    /// What is wrong with a bundle, where the signer's key and this trusted root are trusted.
+    /// What is wrong with a bundle, where the signer's key and these witnesses are trusted.
     fn fault(&self, bundle: &Value, witnesses: &Witnesses) -> Option<String> {
-        let (manifest, image) = (manifest(), Reference::parse(IMAGE).expect("a reference"));
-        let identity = SignedIdentity::MatchRepository;
-        let claim = Claim { manifest: &manifest, identity: &identity, image: Some(&image) };
-        let found_in = FoundIn::new(&image, &image);
-        let untrusted = UntrustedBundle { text: bundle.to_string().into_bytes(), found_in };
-        let found = sigstore::bundle::verify(&untrusted, &self.root(witnesses), &claim, now());
-        found.err().map(|fault| words(&fault))
+        bundles::fault(bundle, &self.root(witnesses))
     }
 
-    fn root(&self, witnesses: &Witnesses) -> Root {
+    pub(crate) fn root(&self, witnesses: &Witnesses) -> Root {
         let key = PublicKey::from_pem(self.key.public_key_pem().as_bytes()).expect("a key");
         Root::LoggedKeys { keys: vec![key], witnesses: witnesses.clone() }
     }
 }
 
-fn words(fault: &SignatureFault) -> String {
-    let cause = fault.source().map(|cause| format!(": {cause}"));
-    format!("{fault}{}", cause.unwrap_or_default())
-}
-
-fn manifest() -> Digest {
-    Digest::sha256(b"manifest")
-}
-
-fn now() -> SystemTime {
-    SystemTime::now()
-}
-
-/// A trusted root with this authority and no log.
+/// Trust in this authority, and in no log.
 fn trusting(chain: &[Vec<u8>], valid_for: &Value) -> Witnesses {
+    witnesses(&json!({"timestampAuthorities": [authority(chain, valid_for)]}))
+}
+
+/// An authority as a trusted root has it.
+pub(crate) fn authority(chain: &[Vec<u8>], valid_for: &Value) -> Value {
     let certificates: Vec<Value> =
         chain.iter().map(|der| json!({"rawBytes": STANDARD.encode(der)})).collect();
-    let root = json!({
-        "mediaType": "application/vnd.dev.sigstore.trustedroot+json;version=0.1",
-        "timestampAuthorities": [{
-            "certChain": {"certificates": certificates},
-            "validFor": valid_for,
-        }],
-    });
-    TrustedRoot::parse(root.to_string().as_bytes()).expect("a trusted root").witnesses
+    json!({"certChain": {"certificates": certificates}, "validFor": valid_for})
 }
 
 #[test]
@@ -171,10 +142,9 @@ fn a_timestamp_that_is_attached_changes_nothing() {
             payload: payload.clone(),
             annotations: [signature].into_iter().chain(stamp).collect(),
         };
-        let (manifest, image) = (manifest(), Reference::parse(IMAGE).expect("a reference"));
-        let identity = SignedIdentity::MatchRepository;
-        let claim = Claim { manifest: &manifest, identity: &identity, image: Some(&image) };
-        let check = |root: &Root| sigstore::verify(&attachment, root, &claim, now()).map(drop);
+        let check = |root: &Root| {
+            claimed(|claim, now| sigstore::verify(&attachment, root, claim, now).map(drop))
+        };
         assert_eq!(check(&Root::Keys(key())), Ok(()), "{:?}", attachment.annotations);
         let found = check(&stamped.root(&witnesses)).expect_err("no log entry");
         assert!(words(&found).contains("`dev.sigstore.cosign/bundle`"), "{found}");

@@ -5,7 +5,7 @@ use ::base64::engine::general_purpose::STANDARD;
 use sigstore_merkle::{hash_leaf, verify_inclusion_proof};
 use sigstore_types::{Checkpoint, CheckpointSignature, Sha256Hash};
 
-use super::key::PublicKey;
+use super::witness::Log;
 
 /// The way from an entry to a signed tree head.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub(super) struct Proof {
 }
 
 impl Proof {
-    /// Whether the log with this key says that its tree holds the entry `body`.
-    pub(super) fn verify(&self, body: &[u8], log: &PublicKey) -> Result<(), InclusionError> {
+    /// Whether the log says that its tree holds the entry `body`.
+    pub(super) fn verify(&self, body: &[u8], log: &Log) -> Result<(), InclusionError> {
         let head = Checkpoint::from_text(&self.checkpoint);
         let head = head.map_err(|error| InclusionError::Checkpoint(error.to_string()))?;
         if spelled(&head) != self.checkpoint.as_bytes() {
@@ -33,12 +33,12 @@ impl Proof {
         if (head.tree_size(), head.root_hash().as_bytes()) != (self.size, &self.root) {
             return Err(InclusionError::OtherTree);
         }
-        let [a, b, c, d, ..] = log.id();
+        let [a, b, c, d, ..] = *log.id();
         let host = head.origin().split(" - ").next();
         let signed = head.signatures().iter().any(|signature| {
             *signature.key_id.as_bytes() == [a, b, c, d]
                 && Some(signature.name.as_str()) == host
-                && log.verify(head.signed_data(), signature.signature.as_bytes())
+                && log.key().verify(head.signed_data(), signature.signature.as_bytes())
         });
         if !signed {
             return Err(InclusionError::Signature);

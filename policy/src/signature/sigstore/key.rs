@@ -155,6 +155,11 @@ impl PublicKey {
         self.pem.clone().into_bytes()
     }
 
+    /// Whether it can sign a message of which only the digest is known.
+    pub(super) fn signs_digests(&self) -> bool {
+        self.kind != ED_25519
+    }
+
     /// Whether it is an elliptic-curve key, the only kind that a transparency log has.
     #[must_use]
     pub fn is_ecdsa(&self) -> bool {

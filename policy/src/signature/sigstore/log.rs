@@ -6,6 +6,7 @@ use ::base64::Engine as _;
 use ::base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
+use super::bundle::certificate;
 use super::inclusion::InclusionError;
 use super::pem::{self, PemError};
 use super::witness::Log;
@@ -38,6 +39,8 @@ pub enum Kind {
     Dsse,
     /// `hashedrekord` 0.0.1: a signature over a digest.
     HashedRekord,
+    /// `hashedrekord` 0.0.2: a signature over a digest, also that of an envelope, in a log of Rekor 2.
+    HashedRekord2,
 }
 
 impl Kind {
@@ -47,6 +50,7 @@ impl Kind {
         match self {
             Self::Dsse => "dsse 0.0.1",
             Self::HashedRekord => "hashedrekord 0.0.1",
+            Self::HashedRekord2 => "hashedrekord 0.0.2",
         }
     }
 }
@@ -105,6 +109,7 @@ impl Entry<'_> {
         match self.kind {
             Kind::Dsse => self.recorded_envelope(&spec),
             Kind::HashedRekord => self.recorded_hash(&spec),
+            Kind::HashedRekord2 => self.recorded_hash_2(&spec),
         }
     }
 
@@ -128,19 +133,57 @@ impl Entry<'_> {
         self.same(&key, &signature.require("content")?.bytes()?, data.require("hash")?)
     }
 
+    /// Nothing but what the signature is over is in such a record.
+    fn recorded_hash_2(&self, spec: &Object<'_>) -> Result<(), LogError> {
+        let spec = spec.only(&["hashedRekordV002"])?;
+        let record = spec.require("hashedRekordV002")?.object()?.only(&["data", "signature"])?;
+        let signature = record.require("signature")?.object()?.only(&["content", "verifier"])?;
+        let verifier = signature.require("verifier")?.object()?;
+        let verifier = verifier.only(&["keyDetails", "publicKey", "x509Certificate"])?;
+        let material = match (verifier.get("publicKey"), verifier.get("x509Certificate")) {
+            (Some(one), None) | (None, Some(one)) => certificate(one)?,
+            (Some(_), Some(_)) | (None, None) => {
+                return Err(LogError::Differs { what: "number of keys" });
+            }
+        };
+        let content = signature.require("content")?.bytes()?;
+        let data = record.require("data")?.object()?.only(&["algorithm", "digest"])?;
+        let digest = hex::encode(data.require("digest")?.bytes()?);
+        let algorithm = data.require("algorithm")?.string()?;
+        self.same_der(&material, &content, (algorithm, "SHA2_256"), &digest)
+    }
+
     fn same(&self, material: &[u8], signature: &[u8], hash: Node<'_>) -> Result<(), LogError> {
-        if pem::only(material)? != pem::only(self.material)? {
-            return Err(LogError::Differs { what: "key or certificate" });
+        let hash = hash.object()?;
+        let algorithm = hash.require("algorithm")?.string()?;
+        let algorithms = (algorithm, self.payload.algorithm().name());
+        self.same_der(
+            &pem::only(material)?,
+            signature,
+            algorithms,
+            hash.require("value")?.string()?,
+        )
+    }
+
+    fn same_der(
+        &self,
+        material: &[u8],
+        signature: &[u8],
+        (algorithm, expected): (&str, &str),
+        digest: &str,
+    ) -> Result<(), LogError> {
+        let differs = |what| Err(LogError::Differs { what });
+        if material != pem::only(self.material)? {
+            return differs("key or certificate");
         }
         if signature != self.signature {
-            return Err(LogError::Differs { what: "signature" });
+            return differs("signature");
         }
-        let hash = hash.object()?;
-        if hash.require("algorithm")?.string()? != self.payload.algorithm().name() {
-            return Err(LogError::Differs { what: "hash algorithm" });
+        if algorithm != expected {
+            return differs("hash algorithm");
         }
-        if hash.require("value")?.string()? != self.payload.hex() {
-            return Err(LogError::Differs { what: "payload" });
+        if digest != self.payload.hex() {
+            return differs("payload");
         }
         Ok(())
     }
@@ -275,6 +318,11 @@ pub enum LogError {
     /// No log that the policy trusts signed it.
     #[error("is signed by none of the policy's Rekor keys")]
     Signature,
+    /// A log of Rekor 2 does not say when it recorded something.
+    #[error(
+        "has no time, as all of Rekor 2, and no timestamp of the policy's authorities tells it"
+    )]
+    Untimed,
     /// Recorded before 1970 or in the future.
     #[error("has a time that is negative or in the future: compare the node's clock")]
     Time,

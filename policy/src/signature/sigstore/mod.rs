@@ -188,6 +188,12 @@ pub enum SigstoreError {
     /// The certificate is not accepted.
     #[error("the signer's certificate")]
     Certificate(#[from] CertificateError),
+    /// A signature over a digest where the policy has Ed25519 keys only.
+    #[error(
+        "is a signature of a digest, and Ed25519 keys sign whole messages: sign with an envelope, as \
+         cosign 3 does"
+    )]
+    DigestOnly,
     /// The signature is no base64.
     #[error("the annotation `{SIGNATURE}` is not standard base64")]
     Encoding(#[source] ::base64::DecodeError),

@@ -119,7 +119,15 @@ fn log(node: Node<'_>) -> Result<Log, TrustedRootError> {
     let members = key.object()?.only(&["keyDetails", "rawBytes", "validFor"])?;
     let parsed = PublicKey::from_der(&members.require("rawBytes")?.bytes()?);
     let parsed = parsed.map_err(|source| TrustedRootError::Key { path: key.path(), source })?;
-    Ok(Log::new(parsed, Window::parse(&members)?))
+    let window = Window::parse(&members)?;
+    let Some(id) = object.get("logId").filter(|node| !node.is_null()) else {
+        return Ok(Log::new(parsed, window));
+    };
+    let id = id.object()?.only(&["keyId"])?;
+    let id = id.require("keyId")?;
+    let bytes = id.bytes()?.try_into().ok();
+    let bytes = bytes.ok_or_else(|| id.unexpected("32 bytes in base64"))?;
+    Ok(Log::named(bytes, parsed, window))
 }
 
 /// Why a text is no trusted root that can be used.

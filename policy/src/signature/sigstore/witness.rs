@@ -32,19 +32,30 @@ impl Witnesses {
 #[derive(Debug, Clone)]
 pub struct Log {
     key: PublicKey,
+    id: [u8; 32],
     window: Window,
 }
 
 impl Log {
-    /// A log that signs with `key`, and did so in `window`.
+    /// A log that signs with `key`, and did so in `window`. Its name is the digest of the key.
     #[must_use]
-    pub const fn new(key: PublicKey, window: Window) -> Self {
-        Self { key, window }
+    pub fn new(key: PublicKey, window: Window) -> Self {
+        Self::named(key.id(), key, window)
+    }
+
+    /// A log that names itself otherwise, as those of Rekor 2 do.
+    pub(super) const fn named(id: [u8; 32], key: PublicKey, window: Window) -> Self {
+        Self { key, id, window }
     }
 
     pub(super) fn describe(&self) -> Anchor {
         let (created, expires) = self.window.ends();
         Anchor { created, expires, ..self.key.describe() }
+    }
+
+    /// How its entries and tree heads name it.
+    pub(super) const fn id(&self) -> &[u8; 32] {
+        &self.id
     }
 
     /// Its key.

@@ -3,7 +3,7 @@
 //! A bundle is signed for a digest and names no image, so it says less than the other signatures: it
 //! counts only where the policy accepts that, and only for the repository in which it was found. What the
 //! bundle brings to be verified with is never trusted: keys, authorities and logs are those of the policy.
-//! Entries of Rekor 2 are not read.
+//! Entries of Rekor 2 say no time, so they count beside a timestamp only.
 
 mod parse;
 mod statement;
@@ -97,13 +97,9 @@ impl Bundle {
     /// Who signed.
     fn signer(&self, root: &Root, now: SystemTime) -> Result<Signer, SigstoreError> {
         match root {
-            Root::Keys(keys) => {
-                let signed = keys.iter().find(|key| self.content.signed_by(key));
-                signed.map(Signer::of_key).ok_or(SigstoreError::Signature)
-            }
+            Root::Keys(keys) => Ok(Signer::of_key(self.content.signing_key(keys)?)),
             Root::LoggedKeys { keys, witnesses } => {
-                let signed = keys.iter().find(|key| self.content.signed_by(key));
-                let key = signed.ok_or(SigstoreError::Signature)?;
+                let key = self.content.signing_key(keys)?;
                 self.witnessed(&key.pem(), witnesses, now)?;
                 Ok(Signer::of_key(key))
             }
@@ -156,10 +152,10 @@ impl Bundle {
         if witnesses.logs.is_empty() {
             return if times.is_empty() { Err(fault.into()) } else { Ok(times) };
         }
-        let payload = self.content.digest();
-        let entry = Entry { kind: self.content.kind(), material, signature, payload: &payload };
         let mut outcome = Err(LogError::Missing);
         for logged in &self.entries {
+            let (kind, payload) = self.content.recorded_as(&logged.kind);
+            let entry = Entry { kind, material, signature, payload: &payload };
             outcome = logged.verify(&entry, &witnesses.logs, times.first().copied(), now);
             if outcome.is_ok() {
                 break;
@@ -183,14 +179,18 @@ impl LoggedEntry {
         if self.kind != entry.kind.name() {
             return Err(LogError::kind(&self.kind, entry.kind));
         }
-        let log = logs.iter().find(|log| log.key().id()[..] == self.log_id[..]);
+        let log = logs.iter().find(|log| log.id()[..] == self.log_id[..]);
         let log = log.ok_or(LogError::Signature)?;
-        if self.promise.is_none() && self.proof.is_none() {
+        let timeless = entry.kind == Kind::HashedRekord2;
+        if self.proof.is_none() && (timeless || self.promise.is_none()) {
             return Err(LogError::NoProof);
         }
         entry.recorded(&self.body)?;
         if let Some(proof) = &self.proof {
-            proof.verify(&self.body, log.key())?;
+            proof.verify(&self.body, log)?;
+        }
+        if timeless && seen.is_none() {
+            return Err(LogError::Untimed);
         }
         let Some(promise) = &self.promise else {
             log.in_use(seen.unwrap_or(now))?;
@@ -221,23 +221,31 @@ impl Content {
     }
 
     fn signer(&self, key: &PublicKey, name: String) -> Result<Signer, SigstoreError> {
-        let signer = Signer { name: Some(name), ..Signer::of_key(key) };
-        self.signed_by(key).then_some(signer).ok_or(SigstoreError::Signature)
+        let key = self.signing_key(std::slice::from_ref(key))?;
+        Ok(Signer { name: Some(name), ..Signer::of_key(key) })
     }
 
-    /// The form in which a log records it.
-    const fn kind(&self) -> Kind {
-        match self {
-            Self::Message { .. } => Kind::HashedRekord,
-            Self::Statement { .. } => Kind::Dsse,
-        }
+    /// The one of `keys` that signed.
+    fn signing_key<'a>(&self, keys: &'a [PublicKey]) -> Result<&'a PublicKey, SigstoreError> {
+        let message = matches!(self, Self::Message { .. });
+        let none = if message && !keys.iter().any(PublicKey::signs_digests) {
+            SigstoreError::DigestOnly
+        } else {
+            SigstoreError::Signature
+        };
+        keys.iter().find(|key| self.signed_by(key)).ok_or(none)
     }
 
-    /// The digest that a log records of it.
-    fn digest(&self) -> Digest {
+    /// The form in which a log records it that names the form `kind`, and the digest that it records.
+    fn recorded_as(&self, kind: &str) -> (Kind, Digest) {
+        let by_rekor_2 = kind == Kind::HashedRekord2.name();
         match self {
-            Self::Message { digest, .. } => digest.clone(),
-            Self::Statement { payload, .. } => Digest::sha256(payload),
+            Self::Message { digest, .. } if by_rekor_2 => (Kind::HashedRekord2, digest.clone()),
+            Self::Message { digest, .. } => (Kind::HashedRekord, digest.clone()),
+            Self::Statement { signed, .. } if by_rekor_2 => {
+                (Kind::HashedRekord2, Digest::sha256(signed))
+            }
+            Self::Statement { payload, .. } => (Kind::Dsse, Digest::sha256(payload)),
         }
     }
 

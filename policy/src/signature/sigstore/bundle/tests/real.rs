@@ -22,8 +22,14 @@ fn data(name: &str) -> Vec<u8> {
         "key.txt" => include_bytes!(
             "../../../../../../tests/conformance/data/sigstore-bundles/managed-key.txt"
         ),
+        "rekor2" => include_bytes!(
+            "../../../../../../tests/conformance/data/sigstore-bundles/rekor2.sigstore.json"
+        ),
         "root" => include_bytes!(
             "../../../../../../tests/conformance/data/sigstore-bundles/trusted_root.json"
+        ),
+        "staging" => include_bytes!(
+            "../../../../../../tests/conformance/data/sigstore-bundles/trusted_root_staging.json"
         ),
         other => panic!("no {other}"),
     }
@@ -78,6 +84,43 @@ fn bundles_of_real_signers_are_accepted() {
         predicate: "https://schemas.conda.org/attestations-publish-1.schema.json".to_owned(),
     });
     assert_eq!(found, SignatureFault::Sigstore(attestation));
+}
+
+/// A workflow's certificate, an entry of Rekor 2, and a timestamp; what is signed is no signature of an image.
+#[test]
+fn an_entry_of_rekor_2_counts_beside_a_timestamp() {
+    let workflow = "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/\
+                    .github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main";
+    let bundle: Value = serde_json::from_slice(&data("rekor2")).unwrap();
+    let fault = |change: fn(&mut Value), witnesses: fn(&mut Value)| {
+        let (mut bundle, mut root) =
+            (bundle.clone(), serde_json::from_slice(&data("staging")).unwrap());
+        change(&mut bundle["verificationMaterial"]);
+        witnesses(&mut root);
+        let TrustedRoot { authorities, witnesses } =
+            TrustedRoot::parse(root.to_string().as_bytes()).unwrap();
+        let subject = Subject::Account {
+            issuer: "https://token.actions.githubusercontent.com".to_owned(),
+            account: crate::document::Account::Uri(workflow.to_owned()),
+        };
+        let root = Root::Fulcio { authorities, subject, witnesses };
+        match check(bundle.to_string().into_bytes(), &root, &manifest()) {
+            Err(SignatureFault::Sigstore(fault)) => fault,
+            other => panic!("{other:?}"),
+        }
+    };
+    let attestation =
+        StatementError::Attestation { predicate: "https://slsa.dev/provenance/v1".to_owned() };
+    assert_eq!(fault(|_| {}, |_| {}), SigstoreError::Statement(attestation));
+    let untimed = SigstoreError::Log(LogError::Untimed);
+    let stamps = |material: &mut Value| material["timestampVerificationData"] = Value::Null;
+    assert_eq!(fault(stamps, |_| {}), untimed);
+    assert_eq!(fault(|_| {}, |root| root["timestampAuthorities"] = Value::Null), untimed);
+    let unproven =
+        |material: &mut Value| material["tlogEntries"][0]["inclusionProof"] = Value::Null;
+    assert_eq!(fault(unproven, |_| {}), SigstoreError::Log(LogError::NoProof));
+    let strange = |root: &mut Value| root["tlogs"] = json!([root["tlogs"][0]]);
+    assert_eq!(fault(|_| {}, strange), SigstoreError::Log(LogError::Signature));
 }
 
 #[test]
