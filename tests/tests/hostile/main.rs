@@ -166,8 +166,8 @@ static TABLE: [(Place, [Row; 3], [Row; 6]); 10] = [
     ),
 ];
 
-/// Far longer than any of it takes without optimisation, and far less than without bounds.
-const IN_TIME: Duration = Duration::from_secs(20);
+/// Far longer than any of it takes, also without optimisation and on a machine that is busy.
+const IN_TIME: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn every_bad_document_ends_in_its_own_reason() {
