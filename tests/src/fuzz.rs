@@ -116,7 +116,7 @@ fn certificate(data: &[u8]) {
     }
 }
 
-/// A bundle: nobody but cosign's key could make one that is accepted.
+/// A bundle: nobody but cosign's key could make one that is accepted, and with certificates nobody.
 fn sigstore_bundle(data: &[u8]) {
     const MADE: &str = "conformance/data/sigstore-bundles/cosign-3.1.sigstore.json";
     static MEANT: LazyLock<Bundle> =
@@ -124,6 +124,15 @@ fn sigstore_bundle(data: &[u8]) {
     static ROOT: LazyLock<Root> = LazyLock::new(|| {
         let key = file("conformance/data/sigstore-bundles/cosign-3.1.pub");
         Root::Keys(vec![PublicKey::from_pem(&key).expect("cosign's own key")])
+    });
+    static KEYLESS: LazyLock<Root> = LazyLock::new(|| {
+        let root = file("conformance/data/sigstore-bundles/trusted_root_staging.json");
+        let TrustedRoot { authorities, witnesses } =
+            TrustedRoot::parse(&root).expect("sigstore's own root");
+        let issuer = "https://token.actions.githubusercontent.com".to_owned();
+        let account = Account::Email("release@example.com".to_owned());
+        let subject = Subject::Account { issuer, account };
+        Root::Fulcio { authorities, subject, witnesses }
     });
     let manifest =
         Digest::sha256(&file("conformance/data/sigstore-bundles/cosign-3.1.manifest.json"));
@@ -135,6 +144,7 @@ fn sigstore_bundle(data: &[u8]) {
     if bundle::verify(&untrusted, &ROOT, &claim, now()).is_ok() {
         assert_eq!(Bundle::parse(data).as_ref(), Ok(&*MEANT), "a forged bundle");
     }
+    assert!(bundle::verify(&untrusted, &KEYLESS, &claim, now()).is_err(), "a forged certificate");
 }
 
 /// A list of referrers, or one of them.
