@@ -62,10 +62,19 @@ impl Cosign {
     /// Signs the image `name`, which has a digest, as cosign 3 does by default: with a bundle that refers to
     /// the image. Nothing is sent anywhere else.
     pub fn sign_with_bundle(&self, name: &str) {
+        self.sign_with_bundle_and(&[], name);
+    }
+
+    /// [`Self::sign_with_bundle`], with a timestamp of the authority at `url`.
+    pub fn sign_with_timestamp(&self, url: &str, name: &str) {
+        self.sign_with_bundle_and(&["--timestamp-server-url", url], name);
+    }
+
+    fn sign_with_bundle_and(&self, options: &[&str], name: &str) {
         assert_eq!(self.version, Version::V3, "only cosign 3 makes bundles");
         let mut command = self.command();
         command.args(["sign", "--key", "cosign.key", "--yes", "--allow-http-registry"]);
-        command.args(["--use-signing-config=false", "--tlog-upload=false"]);
+        command.args(["--use-signing-config=false", "--tlog-upload=false"]).args(options);
         run(command.arg(name));
     }
 

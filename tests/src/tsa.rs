@@ -1,8 +1,11 @@
 //! A time-stamping authority (RFC 3161) of our own: `openssl ts`.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, IsCa, KeyPair,
@@ -11,7 +14,7 @@ use rcgen::{
 use tempfile::TempDir;
 
 use crate::place;
-use crate::process::run;
+use crate::process::{PATIENCE, run};
 
 const CONFIGURATION: &str = "
     [tsa]
@@ -70,20 +73,60 @@ impl Tsa {
     /// Its answer, that it has seen `bytes` now.
     #[must_use]
     pub fn stamp(&self, bytes: &[u8]) -> Vec<u8> {
-        let (data, query) = (self.write("data", bytes), self.home.path().join("query"));
-        run(openssl("ts")
-            .arg("-query")
-            .arg("-sha256")
-            .arg("-data")
-            .arg(data)
-            .arg("-out")
-            .arg(&query));
-        let answer = self.home.path().join("answer");
+        let (data, query) = (self.write("data", bytes), self.home.path().join("asked"));
+        let mut ask = openssl("ts");
+        run(ask.arg("-query").arg("-sha256").arg("-data").arg(data).arg("-out").arg(&query));
+        self.answer(&std::fs::read(query).expect("openssl to write the query"))
+    }
+
+    /// Its answer to a query.
+    #[must_use]
+    pub fn answer(&self, query: &[u8]) -> Vec<u8> {
+        let (query, answer) = (self.write("query", query), self.home.path().join("answer"));
         let mut reply = openssl("ts");
         reply.current_dir(self.home.path()).args(["-reply", "-config", "tsa.cnf"]);
         reply.args(["-inkey", "key.pem", "-signer", "own.pem", "-queryfile"]).arg(query);
         run(reply.arg("-out").arg(&answer));
         std::fs::read(answer).expect("openssl to write the answer")
+    }
+
+    /// Lets `client` ask at the URL that it is given, and answers it once (RFC 3161, 3.4).
+    pub fn while_listening(&self, client: impl FnOnce(&str)) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        listener.set_nonblocking(true).expect("a socket that does not block");
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.serve(&listener));
+            client(&format!("http://{address}"));
+        });
+    }
+
+    fn serve(&self, listener: &TcpListener) {
+        let end = Instant::now() + PATIENCE;
+        let stream = loop {
+            match listener.accept() {
+                Ok((stream, _)) => break stream,
+                Err(_) => assert!(Instant::now() < end, "nobody asks for the time"),
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        stream.set_nonblocking(false).expect("a socket that blocks");
+        let mut reader = BufReader::new(stream);
+        let (mut line, mut length) = (String::new(), 0);
+        while reader.read_line(&mut line).expect("a request") > 2 {
+            if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                length = value.trim().parse().expect("a number");
+            }
+            line.clear();
+        }
+        let mut query = vec![0; length];
+        reader.read_exact(&mut query).expect("a query");
+        let answer = self.answer(&query);
+        let head =
+            "HTTP/1.1 200 OK\r\ncontent-type: application/timestamp-reply\r\nconnection: close";
+        let head = format!("{head}\r\ncontent-length: {}\r\n\r\n", answer.len());
+        let mut stream = reader.into_inner();
+        stream.write_all(&[head.as_bytes(), &answer].concat()).expect("a reader");
     }
 
     /// Where in an answer that is signed which stands there: the statement with the time, the attributes of

@@ -1,11 +1,14 @@
 //! Images that cosign 3 signed with its defaults: a bundle that refers to the image and names none.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use pullgate_tests::cosign::{Cosign, Version as CosignVersion};
 use pullgate_tests::image::Blob;
 use pullgate_tests::place;
 use pullgate_tests::pullgated::{Pullgated, Settings};
 use pullgate_tests::registry::Registry;
 use pullgate_tests::sample;
+use pullgate_tests::tsa::Tsa;
 use pullgate_tests::version::Version;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -117,6 +120,55 @@ async fn one_switch_lets_bundles_count_in_the_shared_file() {
     };
     let gate = Pullgated::start(&scene.containerd, &settings).await;
     gate.cri().await.pull(&name).await.expect("the bundle counts");
+}
+
+/// cosign asks a time-stamping authority of our own, which the policy's trusted root names, or not.
+#[tokio::test]
+async fn a_timestamp_counts_where_the_trusted_root_names_its_authority() {
+    let Some(release) = Cosign::new(CosignVersion::V3) else { return };
+    let registries_d = attachments();
+    let (tsa, stranger) = (Tsa::new(), Tsa::new());
+    let root = |tsa: &Tsa| {
+        let certificates = tsa.chain((2020, 2040), (2020, 2040));
+        let certificates = certificates.map(|der| json!({"rawBytes": BASE64_STANDARD.encode(der)}));
+        let media_type = "application/vnd.dev.sigstore.trustedroot+json;version=0.1";
+        let authority = json!({"certChain": {"certificates": certificates}});
+        json!({"mediaType": media_type, "timestampAuthorities": [authority]}).to_string()
+    };
+    let path = registries_d.path().join("root.json");
+    std::fs::write(&path, root(&tsa)).expect("a file");
+    let mut requirement: Value = serde_json::from_str(&policy(
+        &release,
+        &json!({"type": "matchRepository"}),
+        Some("ownRepository"),
+    ))
+    .expect("JSON");
+    requirement["default"][0]["trustedRootPath"] = json!(path);
+    let settings = Settings {
+        policy: Some(requirement.to_string()),
+        registries_d: Some(registries_d.path().to_owned()),
+        extra: "policy.extensions = true\n".to_owned(),
+        ..Settings::default()
+    };
+    let scene = Scene::with(Version::V1_6, Default::default(), settings).await;
+    let host = scene.registry.host();
+    let publish = |name: &str| {
+        let image = sample::tiny(name);
+        image.store(&scene.registry, name, "v1");
+        format!("{host}/{name}@{}", image.manifest.digest)
+    };
+    let good = publish("good");
+    tsa.while_listening(|url| release.sign_with_timestamp(url, &good));
+    release.sign_with_bundle(&publish("unstamped"));
+    let pull = async |name: &str| scene.gate.cri().await.pull(&format!("{host}/{name}:v1")).await;
+
+    pull("good").await.expect("the authority of the trusted root has seen the signature");
+    let answer = pull("unstamped").await;
+    check(&scene, "unstamped", answer, (Code::Unknown, "is missing", "TIMESTAMP_INVALID"));
+    std::fs::write(&path, root(&stranger)).expect("a file");
+    let answer = pull("good").await;
+    let words = "is by none of the policy's time-stamping authorities";
+    check(&scene, "good", answer, (Code::Unknown, words, "TIMESTAMP_INVALID"));
 }
 
 fn attachments() -> TempDir {
