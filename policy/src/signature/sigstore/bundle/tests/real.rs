@@ -215,7 +215,7 @@ fn trusted_roots_that_are_refused() {
         TrustedRoot::parse(root.to_string().as_bytes()).map(|_| ()).unwrap_err()
     };
     type Row = (fn(&mut Value), fn(&TrustedRootError) -> bool);
-    let rows: [Row; 9] = [
+    let rows: [Row; 10] = [
         (
             |root| root["mediaType"] = json!("application/json"),
             |error| matches!(error, TrustedRootError::MediaType { .. }),
@@ -228,6 +228,10 @@ fn trusted_roots_that_are_refused() {
         (
             |root| root["tlogs"][0]["publicKey"]["rawBytes"] = json!("YQ=="),
             |error| matches!(error, TrustedRootError::Key { .. }),
+        ),
+        (
+            |root| root["tlogs"][0]["logId"]["keyId"] = json!("YQ=="),
+            |error| matches!(error, TrustedRootError::Json(_)),
         ),
         (
             |root| root["tlogs"][0]["publicKey"]["validFor"] = json!({"start": "soon"}),
