@@ -8,12 +8,14 @@
 mod entry;
 mod error;
 mod file;
+mod recent;
 mod sql;
 mod store;
 mod thread;
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -24,6 +26,7 @@ pub use error::LedgerError;
 pub use store::{Bounds, Size, Store};
 
 use crate::audit::{chain, printable};
+use recent::Recent;
 use thread::Thread;
 
 /// The longest that an answer waits until its row is written.
@@ -36,6 +39,7 @@ pub struct Ledger {
     writer: Thread,
     /// None: the writer reads, too.
     reader: Option<Thread>,
+    recent: Arc<Recent>,
 }
 
 impl Ledger {
@@ -51,6 +55,7 @@ impl Ledger {
             Ok((writer, reader)) => Ok(Self {
                 writer: Thread::start("ledger-write", writer)?,
                 reader: Some(Thread::start("ledger-read", reader)?),
+                recent: Arc::default(),
             }),
             Err(error) => {
                 tracing::error!(
@@ -68,13 +73,14 @@ impl Ledger {
     /// [`LedgerError`] if there is no memory or no thread for it.
     pub fn in_memory(bounds: Bounds) -> Result<Self, LedgerError> {
         let writer = Thread::start("ledger", Store::in_memory(bounds)?)?;
-        Ok(Self { writer, reader: None })
+        Ok(Self { writer, reader: None, recent: Arc::default() })
     }
 
     /// Adds an entry, and waits until it is written, but not for long. What cannot be written is
     /// recorded in the journal.
     pub async fn record(&self, entry: Entry, evidence: Evidence) {
-        let written = self.writer.ask(move |store| write(store, &entry, &evidence));
+        let recent = Arc::clone(&self.recent);
+        let written = self.writer.ask(move |store| write(store, &recent, &entry, &evidence));
         if tokio::time::timeout(PATIENCE, written).await.is_err() {
             tracing::warn!("the ledger has not written a row in {} s", PATIENCE.as_secs());
         }
@@ -82,7 +88,8 @@ impl Ledger {
 
     /// Adds an entry some time.
     pub fn note(&self, entry: Entry, evidence: Evidence) {
-        self.writer.tell(move |store| write(store, &entry, &evidence));
+        let recent = Arc::clone(&self.recent);
+        self.writer.tell(move |store| write(store, &recent, &entry, &evidence));
     }
 
     /// The last verdict about the image that `digest` names in one of its ways, under `name` and
@@ -96,7 +103,17 @@ impl Ledger {
         digest: Digest,
         policy: Digest,
     ) -> Result<Option<Verdict>, LedgerError> {
-        self.reading(move |store| store.verdict(&name, &digest, &policy)).await
+        let key = (name, digest, policy);
+        let writes = match self.recent.find(&key) {
+            Ok(digests) => return Ok(Some(Verdict::Accepted(digests))),
+            Err(writes) => writes,
+        };
+        let (verdict, key) =
+            self.reading(move |store| Ok((store.verdict(&key.0, &key.1, &key.2)?, key))).await?;
+        if let Some(Verdict::Accepted(digests)) = &verdict {
+            self.recent.keep(key, digests.clone(), writes);
+        }
+        Ok(verdict)
     }
 
     /// The last search for signatures of `document` in the name of `repository`.
@@ -137,9 +154,12 @@ impl Ledger {
 
     /// Forgets what is past the bounds; what is known of the `images` on the node goes last.
     pub async fn prune(&self, images: BTreeSet<String>) {
-        let pruned = self
-            .writer
-            .ask(move |store| store.present(&images).and_then(|()| store.prune(SystemTime::now())));
+        let recent = Arc::clone(&self.recent);
+        let pruned = self.writer.ask(move |store| {
+            let pruned = store.present(&images).and_then(|()| store.prune(SystemTime::now()));
+            recent.forget();
+            pruned
+        });
         if let Err(error) | Ok(Err(error)) = pruned.await {
             tracing::warn!("the ledger cannot be tidied: {}", printable(&chain(&error)));
         }
@@ -154,8 +174,10 @@ impl Ledger {
     }
 }
 
-fn write(store: &mut Store, entry: &Entry, evidence: &Evidence) {
-    if let Err(error) = store.record(entry, evidence) {
+fn write(store: &mut Store, recent: &Recent, entry: &Entry, evidence: &Evidence) {
+    let written = store.record(entry, evidence);
+    recent.forget();
+    if let Err(error) = written {
         tracing::warn!(
             "no row for {}: {}; the image is verified again when it is used",
             printable(&entry.name),

@@ -11,8 +11,8 @@ use rusqlite::Connection;
 
 use super::store::migrate;
 use super::{
-    Bounds, Digests, Door, Entry, Evidence, Filter, LedgerError, Search, Signer, Store, Verdict,
-    sql,
+    Bounds, Digests, Door, Entry, Evidence, Filter, Ledger, LedgerError, Search, Signer, Store,
+    Verdict, sql,
 };
 use crate::audit::Outcome;
 
@@ -112,6 +112,30 @@ fn only_the_last_verdict_counts_and_only_for_its_name_and_policy() {
     assert_eq!(verdict, Some(Verdict::Rejected), "the same policy may change its mind: a key ends");
     assert_eq!(store.names(&config).unwrap(), ["a"]);
     assert!(store.names(&manifest).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_holds_until_the_ledger_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ledger.db");
+    for ledger in [Ledger::open(&path, BOUNDS).unwrap(), Ledger::in_memory(BOUNDS).unwrap()] {
+        let accepted = Some(Verdict::Accepted(image("a")));
+        let ask = async || {
+            let policy = digest("policy");
+            ledger.verdict("a".to_owned(), image("a").config, policy).await.unwrap()
+        };
+        for (outcome, expected) in [
+            (Outcome::Accepted, &accepted),
+            (Outcome::Rejected, &Some(Verdict::Rejected)),
+            (Outcome::Accepted, &accepted),
+        ] {
+            let old = Entry { at: SystemTime::UNIX_EPOCH, ..entry("a", outcome) };
+            ledger.record(old, Evidence::default()).await;
+            assert_eq!((&ask().await, &ask().await), (expected, expected));
+        }
+        ledger.prune(BTreeSet::new()).await;
+        assert_eq!(ask().await, None, "the rows are past the bounds");
+    }
 }
 
 #[test]
