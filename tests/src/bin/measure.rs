@@ -90,14 +90,11 @@ impl Row {
 
 /// What a decision from the ledger adds to a call.
 async fn creating(version: Version) {
-    let (theirs, ours) = latency::creating(version).await;
-    let name = format!("create, cached, containerd {version}");
-    let added = |ours: u128, theirs: u128| ours.saturating_sub(theirs);
-    let (p50, p99) = (added(ours.p50_us, theirs.p50_us), added(ours.p99_us, theirs.p99_us));
-    println!("{name:<36} added p50 {p50} us, p99 {p99} us  ({theirs:?}, {ours:?})");
-    let json = serde_json::json!({"name": name, "containerd": theirs, "pullgate": ours});
+    let found = latency::creating(version).await;
+    println!("{:<36} {found}", format!("create, cached, containerd {version}"));
     let path = place::target().join(format!("bench-create-{version}.json"));
-    std::fs::write(path, json.to_string()).expect("the file to be written");
+    let json = serde_json::to_vec_pretty(&found).expect("numbers");
+    std::fs::write(path, json).expect("the file to be written");
 }
 
 async fn pulling(
