@@ -7,6 +7,7 @@ mod findings;
 mod held;
 mod image;
 mod present;
+mod remembered;
 mod row;
 mod rules;
 mod sandbox;

@@ -25,7 +25,7 @@ use super::rules::Rules;
 use super::{Gate, Pod, PullError, PullRequest};
 use crate::containerd::present::Present;
 use crate::evidence::Evidence;
-use crate::ledger::{Digests, Door, Verdict};
+use crate::ledger::Door;
 use crate::registry::AuthConfig;
 
 /// How long the registry may take: kubelet gives a container two minutes to be created.
@@ -82,9 +82,9 @@ impl Reach {
 /// An image on the node, and what it may be accepted as.
 #[derive(Debug)]
 pub(super) struct Question {
-    present: Present,
-    names: Vec<PullReference>,
-    namespace: Option<Namespace>,
+    pub(super) present: Present,
+    pub(super) names: Vec<PullReference>,
+    pub(super) namespace: Option<Namespace>,
 }
 
 impl Gate {
@@ -111,6 +111,10 @@ impl Gate {
         wanted: &Wanted,
         door: Door,
     ) -> Result<Presence, PullError> {
+        if matches!(self.known_by_id(wanted).await, Ok(true)) {
+            self.metrics.ledger_asked(true);
+            return Ok(Presence::Accepted);
+        }
         let question = match self.question(wanted).await {
             Ok(None) => return Ok(Presence::Absent),
             Ok(Some(question)) => question,
@@ -152,15 +156,24 @@ impl Gate {
     /// The image on the node, and the names under which it may be accepted. None if it is not there.
     pub(super) async fn question(&self, wanted: &Wanted) -> Result<Option<Question>, PullError> {
         refuse_path(&wanted.image)?;
+        match self.containerd.present(&wanted.image).await? {
+            Some(present) => Ok(Some(self.question_about(wanted, present).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// What is asked about an image that is `present`.
+    pub(super) async fn question_about(
+        &self,
+        wanted: &Wanted,
+        present: Present,
+    ) -> Result<Question, PullError> {
         let namespace = wanted.pod.namespace()?;
-        let Some(present) = self.containerd.present(&wanted.image).await? else {
-            return Ok(None);
-        };
         let names = match named(&wanted.user_specified)? {
             Some(named) => vec![named],
             None => self.names(&wanted.image, &present).await,
         };
-        Ok(Some(Question { present, names, namespace }))
+        Ok(Question { present, names, namespace })
     }
 
     /// Without the pod's own word, any name of this very image will do, or of this very repository
@@ -184,37 +197,6 @@ impl Gate {
             }
         }
         names
-    }
-
-    /// The name under which the ledger knows that the image is accepted.
-    pub(super) async fn remembered<'a>(
-        &self,
-        question: &'a Question,
-    ) -> Result<Option<&'a PullReference>, PullError> {
-        let Question { present, names, namespace } = question;
-        for name in names {
-            let rules = Rules::read(&self.trust, namespace.as_ref(), name)?;
-            let (id, policy) = (present.id.clone(), rules.hash().clone());
-            let verdict = self.ledger.verdict(name.to_string(), id, policy);
-            // A ledger that cannot be read knows nothing.
-            let Ok(Some(Verdict::Accepted(digests))) = verdict.await else { continue };
-            if digests.config == present.id && self.holds(name, &digests).await? {
-                return Ok(Some(name));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Whether containerd's record of the image, or else of the name, is what was accepted.
-    async fn holds(&self, name: &PullReference, digests: &Digests) -> Result<bool, PullError> {
-        for record in [digests.config.to_string(), name.to_string()] {
-            if let Some(target) = self.containerd.target(&record).await?
-                && [digests.top(), &digests.manifest].contains(&&target.digest)
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Decides without a row, under each name, from what is in each reach.
@@ -338,7 +320,7 @@ fn named(user_specified: &str) -> Result<Option<PullReference>, PullError> {
 
 /// containerd 2.1 and later restore a checkpoint from a file of this name, and pull the image that the
 /// file names by themselves. They look from their own folder, which is the root.
-fn refuse_path(image: &str) -> Result<(), PullError> {
+pub(super) fn refuse_path(image: &str) -> Result<(), PullError> {
     let path = image.starts_with(['/', '.']) || Path::new("/").join(image).is_file();
     if path && !image.is_empty() {
         return Err(PullError::Checkpoint { image: image.to_owned() });

@@ -29,10 +29,14 @@ impl Rules {
         namespace: Option<&Namespace>,
         reference: &PullReference,
     ) -> Result<Self, TrustError> {
-        let trust = trust.snapshot(namespace)?;
+        Ok(Self::of(trust.snapshot(namespace)?, reference))
+    }
+
+    /// What decides about `reference` by the policy `trust`, with the keys as they are now.
+    pub(super) fn of(trust: Arc<Snapshot>, reference: &PullReference) -> Self {
         let material = Snapshot::material(trust.policy().applicable(reference).requirements);
         let hash = trust.policy_hash(&material);
-        Ok(Self { trust, reference: reference.clone(), material, hash })
+        Self { trust, reference: reference.clone(), material, hash }
     }
 
     /// The policy and registries.d.

@@ -18,6 +18,7 @@ mod metrics;
 mod namespaces;
 mod pods;
 mod refused;
+mod remembered;
 mod scene;
 mod secrets;
 mod sigstore;

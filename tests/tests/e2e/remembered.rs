@@ -1,0 +1,125 @@
+//! Containers of an image that was accepted before: what they cost, and what ends it.
+
+use std::net::TcpListener;
+
+use pullgate::transport::Tls;
+use pullgate_tests::containerd;
+use pullgate_tests::cri::{Cri, container, pod};
+use pullgate_tests::image::Image;
+use pullgate_tests::pullgated::{Settings, policy};
+use pullgate_tests::sample;
+use pullgate_tests::signer::{Lookaside, Signer};
+use pullgate_tests::version::Version;
+use tonic::Status;
+
+use crate::scene::{NAME, Scene};
+
+/// Containers that are asked for.
+const CONTAINERS: u64 = 5;
+
+#[tokio::test]
+async fn containerd_1_6() {
+    ask(Version::V1_6).await;
+}
+
+#[tokio::test]
+async fn containerd_1_7() {
+    ask(Version::V1_7).await;
+}
+
+#[tokio::test]
+async fn containerd_2_1() {
+    ask(Version::V2_1).await;
+}
+
+async fn ask(version: Version) {
+    if !Version::available().contains(&version) {
+        return;
+    }
+    let port = free_port();
+    let (release, lookaside) = (Signer::new(), Lookaside::new());
+    let settings = Settings {
+        policy: Some(policy(NAME, &release.public_key())),
+        registries_d: Some(lookaside.registries_d(NAME, &lookaside.url())),
+        ..Settings::default()
+    };
+    let extra = format!("[metrics]\n  address = \"127.0.0.1:{port}\"");
+    let containerd = containerd::Settings { extra, ..containerd::Settings::default() };
+    let scene = Scene::with(version, containerd, settings).await;
+    let image = sample::tiny("remembered");
+    image.store(&scene.registry, "remembered", "v1");
+    let digest = &image.manifest.digest;
+    lookaside.add("remembered", digest, &release.sign(digest, &name()));
+    let gate = scene.gate.cri().await;
+    gate.pull(&name()).await.expect("a signed image");
+
+    for name in [name(), String::new()] {
+        let before = calls(port).await;
+        for _ in 0..CONTAINERS {
+            let status = create(&gate, &image, &name).await;
+            assert!(status.message().contains("sandbox"), "accepted: {}", status.message());
+        }
+        let after = calls(port).await;
+        let more = [0, 1].map(|number| after[number] - before[number]);
+        assert_eq!(more, [CONTAINERS, 0], "images.Get and ImageStatus, as `{name}`");
+    }
+    changed_key(&scene, &release, &image).await;
+    removed(&scene, &image).await;
+}
+
+/// Another key in the same file counts for the next container, and so does the old one put back.
+async fn changed_key(scene: &Scene, release: &Signer, image: &Image) {
+    let (gate, file) = (scene.gate.cri().await, release.public_key());
+    let old = std::fs::read(&file).expect("the key");
+    std::fs::write(&file, std::fs::read(Signer::new().public_key()).expect("a key"))
+        .expect("the key to be written");
+    let status = create(&gate, image, &name()).await;
+    assert!(status.message().contains("SignatureValidationFailed"), "{}", status.message());
+    std::fs::write(&file, old).expect("the key to be written");
+    let status = create(&gate, image, &name()).await;
+    assert!(status.message().contains("sandbox"), "{}", status.message());
+}
+
+/// What was accepted and is gone is told in containerd's words: kubelet pulls it then.
+async fn removed(scene: &Scene, image: &Image) {
+    let (gate, native) = (scene.gate.cri().await, scene.native().await);
+    native.remove(&image.config.digest).await.expect("the image to be removed");
+    let (theirs, ours) =
+        (create(&native, image, &name()).await, create(&gate, image, &name()).await);
+    assert_eq!((ours.code(), ours.message()), (theirs.code(), theirs.message()));
+}
+
+fn name() -> String {
+    format!("{NAME}/remembered:v1")
+}
+
+/// What is answered to a container in a sandbox that does not exist.
+async fn create(cri: &Cri, image: &Image, name: &str) -> Status {
+    let config = container("default", &image.config.digest, name);
+    let created = cri.create("no-such-sandbox", &pod("default", "pod"), config).await;
+    created.expect_err("no sandbox")
+}
+
+/// How often containerd was asked for image records, and for the status of images.
+async fn calls(port: u16) -> [u64; 2] {
+    let client = Tls::default().client().expect("a client");
+    let url = format!("http://127.0.0.1:{port}/v1/metrics");
+    let text = client.get(url).send().await.expect("an answer").text().await.expect("text");
+    let of = |method: &str, service: &str| {
+        let begun = text.lines().filter(|line| {
+            line.starts_with("grpc_server_started_total{")
+                && line.contains(&format!("grpc_method=\"{method}\""))
+                && line.contains(&format!("grpc_service=\"{service}\""))
+        });
+        begun.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
+    };
+    [
+        of("Get", "containerd.services.images.v1.Images"),
+        of("ImageStatus", "runtime.v1.ImageService"),
+    ]
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
