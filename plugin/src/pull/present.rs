@@ -140,10 +140,11 @@ impl Gate {
         outcome.map(|_admission| Presence::Accepted)
     }
 
-    /// Whether a refusal is only recorded under one of the names.
+    /// Whether a refusal is only recorded, under whichever of the names: the pod may have meant any.
     fn audits_only(&self, question: &Question) -> bool {
-        let namespace = question.namespace.as_ref();
-        question.names.iter().any(|name| self.modes.auditing(name, namespace).is_some())
+        let Question { names, namespace, .. } = question;
+        let audits = |name| self.modes.auditing(name, namespace.as_ref()).is_some();
+        !names.is_empty() && names.iter().all(audits)
     }
 
     /// The verdict about an image that is used whatever it is.

@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use pullgate_tests::cri::{container, pod};
 use pullgate_tests::pullgated::{Settings, accept_anything, policy};
 use pullgate_tests::sample;
 use pullgate_tests::signer::{Lookaside, Signer};
@@ -56,6 +57,33 @@ async fn audit_says_what_would_be_rejected_and_lets_everything_in() {
     scene.pull("unsigned:v1").await.expect("a broken policy blocks nothing either");
     recorded(&scene, "unsigned:v1", &["would reject ", "REASON=\"POLICY_UNUSABLE\""]).await;
     scene.settle().await;
+}
+
+/// One image under two names: the one that the pod gives decides, and without it the stricter one.
+#[tokio::test]
+async fn a_name_that_is_enforced_is_not_excused_by_one_that_is_audited() {
+    let settings = Settings {
+        policy: Some(policy(NAME, &Signer::new().public_key())),
+        extra: "mode.scopes.'registry.example/audited' = 'audit'\n".to_owned(),
+        ..Settings::default()
+    };
+    let scene = Scene::with(Version::V1_6, Default::default(), settings).await;
+    let (gate, image) = (scene.gate.cri().await, sample::tiny("unsigned"));
+    let create = async |name: &str| {
+        let config = container("default", &image.config.digest, name);
+        let created = gate.create("no-such-sandbox", &pod("default", "pod"), config).await;
+        created.expect_err("no sandbox").message().starts_with("SignatureValidationFailed: ")
+    };
+    let [audited, enforced] = ["audited", "enforced"].map(|name| {
+        image.store(&scene.registry, name, "v1");
+        format!("{NAME}/{name}:v1")
+    });
+    gate.pull(&audited).await.expect("audit lets it in");
+    assert!(!create("").await, "it has no other name");
+    scene.native().await.pull(&enforced).await.expect("containerd's own pull");
+    assert!(!create(&audited).await, "audited");
+    assert!(create(&enforced).await, "enforced");
+    assert!(create("").await, "it may be either");
 }
 
 #[tokio::test]
