@@ -10,8 +10,13 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-/// Where containerd looks unless its command line says otherwise.
-pub(crate) const DEFAULT_FILE: &str = "/etc/containerd/config.toml";
+/// Where containerd looks unless its command line says otherwise, and where k3s and RKE2 write what their
+/// own containerd is told to read.
+const USUAL_FILES: [&str; 3] = [
+    "/etc/containerd/config.toml",
+    "/var/lib/rancher/k3s/agent/etc/containerd/config.toml",
+    "/var/lib/rancher/rke2/agent/etc/containerd/config.toml",
+];
 
 /// The files in the order in which containerd reads them.
 #[derive(Debug, Default)]
@@ -26,6 +31,23 @@ impl Settings {
         let mut settings = Self::default();
         settings.read(path);
         settings
+    }
+
+    /// The first of the usual files that exists, with its imports.
+    pub(crate) fn look_at_usual() -> Self {
+        Self::look_at_first(USUAL_FILES.map(Path::new))
+    }
+
+    fn look_at_first(files: impl IntoIterator<Item = impl AsRef<Path>>) -> Self {
+        let mut found = files.into_iter().map(|file| Self::look(file.as_ref()));
+        found
+            .find(|found| !found.files.is_empty() || !found.problems.is_empty())
+            .unwrap_or_default()
+    }
+
+    /// The files that were read.
+    pub(crate) fn read_from(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|(path, _)| path.as_path())
     }
 
     /// Why files cannot be used.
@@ -74,8 +96,7 @@ impl Settings {
 /// The image that containerd 2.0 and later make sandboxes of, as the configuration at its usual place
 /// says; none where that leaves it to containerd.
 pub(crate) fn sandbox_image() -> Option<String> {
-    let settings = Settings::look(Path::new(DEFAULT_FILE));
-    settings.sandbox_image().map(str::to_owned)
+    Settings::look_at_usual().sandbox_image().map(str::to_owned)
 }
 
 fn at<'a>(table: &'a Table, key: &[&str]) -> Option<&'a Value> {
@@ -103,12 +124,17 @@ impl Settings {
     /// The settings of one file with this text.
     pub(crate) fn of(text: &str) -> Self {
         let table = text.parse().unwrap();
-        Self { files: vec![(PathBuf::from(DEFAULT_FILE), table)], problems: Vec::new() }
+        Self {
+            files: vec![(PathBuf::from("/etc/containerd/config.toml"), table)],
+            problems: Vec::new(),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::Settings;
 
     #[test]
@@ -124,6 +150,25 @@ mod tests {
         ] {
             assert_eq!(Settings::of(text).sandbox_image(), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn the_first_file_that_exists_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let [none, k3s, rke2] = ["none", "k3s", "rke2"].map(|name| folder.path().join(name));
+        std::fs::write(&k3s, "a = 1").unwrap();
+        std::fs::write(&rke2, "a = 2").unwrap();
+        let number = |files: &[&PathBuf]| {
+            let settings = Settings::look_at_first(files);
+            settings.get(&[&["a"]]).and_then(|(value, _)| value.as_integer())
+        };
+        assert_eq!(number(&[&none, &k3s, &rke2]), Some(1));
+        assert_eq!(number(&[&rke2, &k3s]), Some(2));
+        assert_eq!(number(&[&none]), None);
+        std::fs::write(&k3s, "[a").unwrap();
+        let broken = Settings::look_at_first([&none, &k3s, &rke2]);
+        assert_eq!(broken.problems().len(), 1, "a broken file is no missing one");
+        assert_eq!(broken.read_from().count(), 0);
     }
 
     #[test]

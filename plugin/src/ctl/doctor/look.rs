@@ -19,7 +19,7 @@ use super::{clock, expiry};
 use crate::audit::chain;
 use crate::config::{self, Config};
 use crate::containerd::Containerd;
-use crate::containerd::settings::{self, Settings};
+use crate::containerd::settings::Settings;
 
 /// How long a socket may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -72,9 +72,13 @@ impl Node {
         let live = if files_only { None } else { Some(Live::look(&config)?) };
         let kubelets = if files_only { Vec::new() } else { Process::named("kubelet")? };
         let running = live.as_ref().and_then(|live| live.containerd.process.as_ref().ok());
-        let settings_file = running.and_then(|process| Process::flag(&process.arguments, "config"));
-        let settings_file = settings_file.unwrap_or(settings::DEFAULT_FILE);
-        let settings = Settings::look(Path::new(settings_file));
+        let named_file = running.and_then(|process| {
+            // k3s and RKE2 start theirs with the short flag.
+            let flag = |name| Process::flag(&process.arguments, name);
+            flag("config").or_else(|| flag("c"))
+        });
+        let settings =
+            named_file.map_or_else(Settings::look_at_usual, |file| Settings::look(Path::new(file)));
         let policies = policy::look(&config);
 
         let own = named.unwrap_or_else(|| Path::new(config::DEFAULT_PATH));

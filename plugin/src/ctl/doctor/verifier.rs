@@ -191,8 +191,11 @@ fn armed(node: &Node) -> Vec<Said> {
     found.extend(folder(node));
     if found.is_empty() {
         let folder = node.verifiers.path.display();
+        let files: Vec<_> =
+            node.settings.read_from().map(|file| file.display().to_string()).collect();
+        let files = if files.is_empty() { "no file".to_owned() } else { files.join(", ") };
         found.push(Said::armed(format!(
-            "containerd asks pullgate, in {folder}, and nothing bypasses it"
+            "containerd asks pullgate, in {folder}, and nothing bypasses it (read: {files})"
         )));
     }
     found
