@@ -1,7 +1,7 @@
 # pullgate. `make` lists the targets.
 SHELL := /bin/bash -euo pipefail
 .DELETE_ON_ERROR:
-.PHONY: help demo test conformance differential fuzz bench lint audit build release deb rpm install-test-deps
+.PHONY: help demo test conformance differential fuzz bench lint audit build release deb rpm reproducible install-test-deps
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ release: ## Build the programs optimised
 
 deb rpm: release target/manual ## Make the package for Debian, or the RPM, in target/package
 	packaging/$@ target/release target/manual target/package
+
+reproducible: target/manual ## Make the packages twice, in two folders, and compare their bytes
+	packaging/reproduce target/manual
 
 .PHONY: target/manual
 target/manual:

@@ -17,6 +17,23 @@ fn the_same_tree_makes_the_same_bytes() {
     }
 }
 
+/// `make reproducible` shows that other folders then make the same programs.
+#[test]
+fn the_programs_do_not_tell_where_they_were_built() {
+    let place = place::on_disk("programs");
+    let home = std::env::var("CARGO_HOME")
+        .unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").unwrap()));
+    let script = "dpkg-deb --fsys-tarfile \"$0\" | tar --extract ./usr/bin
+        grep --recursive --text --only-matching --fixed-strings -e \"$1\" -e \"$2/registry\" usr | sort -u";
+    let mut search = Command::new("sh");
+    search.args(["-c", script]).arg(package(Kind::Deb)).arg(tree()).arg(home);
+    let found = String::from_utf8(run(search.current_dir(place.path()))).unwrap();
+    assert_eq!(
+        found, "",
+        "not built by way of packaging/rustc: `cargo clean --profile dev`, and build again"
+    );
+}
+
 #[test]
 fn lintian_finds_nothing() {
     let mut lintian = Command::new("lintian");
