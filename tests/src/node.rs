@@ -24,14 +24,23 @@ pub struct Node {
 pub const PACKAGES: &str = "/mnt";
 
 impl Node {
-    /// Boots one, and waits until it has started what it starts by itself.
+    /// Boots a Debian 12, and waits until it has started what it starts by itself.
     pub async fn boot() -> Self {
+        Self::of("node").await
+    }
+
+    /// Boots a Debian 13, whose systemd knows what that of Debian 12 does not.
+    pub async fn boot_trixie() -> Self {
+        Self::of("node-trixie").await
+    }
+
+    async fn of(root: &str) -> Self {
         let directory = place::on_disk("node");
         // containerd's snapshots are overlays, which cannot lie on the overlay that the node is.
         let containerd = directory.path().join("containerd");
         std::fs::create_dir(&containerd).expect("a folder for containerd");
         let log = directory.path().join("console");
-        let mut process = Process::start("systemd-nspawn", &boot(&containerd), &log);
+        let mut process = Process::start("systemd-nspawn", &boot(root, &containerd), &log);
         let init = process.until("booting", async |process| init(process.id())).await;
         let booted = async |_: &Process| {
             let output = inside(init, "systemctl is-system-running").output().ok()?;
@@ -87,6 +96,16 @@ impl Node {
     }
 }
 
+/// The path inside a node of a package.
+///
+/// # Panics
+/// If it does not lie in [`package::folder`].
+#[must_use]
+pub fn seen(package: &Path) -> String {
+    let inside = package.strip_prefix(package::folder()).expect("a package that nodes see");
+    format!("{PACKAGES}/{}", inside.display())
+}
+
 /// What a command printed, on either output.
 #[must_use]
 pub fn text(output: &Output) -> String {
@@ -94,18 +113,21 @@ pub fn text(output: &Output) -> String {
 }
 
 /// In a PID namespace of its own: when the outermost process is killed, all of the node is.
-fn boot(containerd: &Path) -> Command {
+fn boot(root: &str, containerd: &Path) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--pid", "--mount-proc", "--fork", "--kill-child", "systemd-nspawn"]);
     command.args(["--quiet", "--register=no", "--keep-unit", "--volatile=overlay"]);
     command.arg(format!("--machine=pullgate-{}", unique(containerd)));
-    command.arg("--directory").arg(place::suite("node"));
+    command.arg("--directory").arg(place::suite(root));
     // What containerd and runc need of the kernel.
     command.args(["--capability=all", "--system-call-filter=@keyring bpf"]);
     command.arg(format!("--bind={}:/var/lib/containerd", containerd.display()));
     command.arg(format!("--bind-ro={}:{PACKAGES}", package::folder().display()));
     // The overlay is writable as it is; to remount it may find it busy.
     command.args(["--boot", "systemd.mask=systemd-remount-fs.service"]);
+    // Nor can modules be loaded; a newer systemd wants to be told that an old cgroup hierarchy is meant.
+    command.arg("systemd.mask=systemd-modules-load.service");
+    command.arg("--setenv=SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1");
     command.arg("systemd.unit=multi-user.target");
     command
 }

@@ -1,13 +1,13 @@
 //! The Debian package on a node: installed, upgraded while a pull runs, removed, purged.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use pullgate_tests::node::{Node, PACKAGES, text};
+use pullgate_tests::node::{Node, seen, text};
 use pullgate_tests::package::{Kind, folder, package};
 use pullgate_tests::place;
 use pullgate_tests::process::{PATIENCE, run};
@@ -29,6 +29,7 @@ async fn a_node_takes_it_and_gives_it_back() {
     assert_eq!(node.run(&format!("systemctl is-enabled {UNITS}")), "enabled\nenabled\n");
     assert_eq!(node.run(&format!("systemctl is-active {UNITS}")), "active\nactive\n");
     assert_eq!(node.run(&format!("systemd-analyze verify --man=no {UNITS} 2>&1")), "");
+    assert_eq!(node.run("systemctl show pullgated -p Type --value"), "notify\n");
     assert_eq!(mode(&node, "/run/pullgate/pullgate.sock"), "660 root root\n");
     assert_eq!(mode(&node, "/var/lib/pullgate"), "700 root root\n");
 
@@ -99,7 +100,7 @@ async fn a_reload_takes_a_valid_configuration_and_no_other(node: &Node) {
     assert!(journal.contains("`log.level`: found `loud`"), "{journal}");
     node.write(CONFIG, edited("debug"));
     node.run("systemctl reload pullgated");
-    // Before systemd 253 it does not wait for the end of a reload.
+    // This systemd does not wait for the end of a reload; reload.rs has one that does.
     let read = || node.run("journalctl -u pullgated").contains("the configuration was read again");
     until(read, "the daemon to read it").await;
     let active = || node.attempt("systemctl is-active pullgated.service").status.success();
@@ -164,12 +165,6 @@ fn next_version() -> PathBuf {
     command.args(["-c", script]).arg(package(Kind::Deb)).arg(&next);
     run(command.current_dir(place.path()));
     next
-}
-
-/// A package's path inside the node.
-fn seen(package: &Path) -> String {
-    let inside = package.strip_prefix(folder()).unwrap();
-    format!("{PACKAGES}/{}", inside.display())
 }
 
 fn mode(node: &Node, file: &str) -> String {

@@ -8,6 +8,7 @@ mod demo;
 mod manual;
 mod packages;
 mod readme;
+mod reload;
 mod rpm;
 mod shop;
 mod units;

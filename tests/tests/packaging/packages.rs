@@ -65,6 +65,7 @@ fn both_packages_hold_the_same() {
         "usr/bin/pullgated",
         "usr/lib/systemd/catalog/pullgate.catalog",
         "usr/lib/systemd/catalog/pullgate.ja.catalog",
+        "usr/lib/systemd/system-generators/pullgate-generator",
         "usr/lib/systemd/system/pullgated.service",
         "usr/lib/systemd/system/pullgated.socket",
         "usr/lib/tmpfiles.d/pullgate.conf",

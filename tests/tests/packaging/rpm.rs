@@ -1,6 +1,6 @@
 //! The RPM package on a node: installed, upgraded, erased.
 
-use pullgate_tests::node::{Node, PACKAGES};
+use pullgate_tests::node::{Node, seen};
 use pullgate_tests::package::{Kind, build, folder, package};
 
 use crate::shop::Shop;
@@ -13,9 +13,6 @@ async fn a_node_takes_it_and_gives_it_back() {
     let node = Node::boot().await;
     let first = package(Kind::Rpm);
     let next = build(Kind::Rpm, &folder().join("next"), Some("9.9.9"));
-    let seen = |path: &std::path::Path| {
-        format!("{PACKAGES}/{}", path.strip_prefix(folder()).unwrap().display())
-    };
     // The root's libraries are dpkg's, of which rpm knows nothing.
     let rpm = |arguments: &str| node.run(&format!("rpm --nodeps {arguments} 2>&1"));
 
