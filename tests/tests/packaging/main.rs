@@ -12,3 +12,4 @@ mod reload;
 mod rpm;
 mod shop;
 mod units;
+mod watchdog;

@@ -1,0 +1,32 @@
+//! A daemon that hangs, and those who call it meanwhile.
+
+use std::time::{Duration, Instant};
+
+use pullgate_tests::node::{Node, seen};
+use pullgate_tests::package::{Kind, package};
+
+/// The unit has 30 seconds, which a test need not wait.
+const QUICK: &str = "[Service]\nWatchdogSec=2\n";
+
+#[tokio::test]
+async fn a_daemon_that_hangs_is_replaced_and_its_callers_wait_in_the_socket() {
+    let node = Node::boot().await;
+    node.run(&format!("dpkg -i {}", seen(&package(Kind::Deb))));
+    node.write("/run/systemd/system/pullgated.service.d/quick.conf", QUICK);
+    node.run("systemctl daemon-reload && systemctl restart pullgated");
+    let process = || node.run("systemctl show pullgated -p MainPID --value");
+    let socket = || node.run("stat -c %i /run/pullgate/pullgate.sock");
+    let (hung, before) = (process(), socket());
+
+    node.run(&format!("kill -STOP {hung}"));
+    let began = Instant::now();
+    node.cri().await.version().await.unwrap();
+
+    let waited = began.elapsed();
+    assert!(waited < Duration::from_secs(10), "{waited:?}");
+    assert_ne!(process(), hung);
+    assert_eq!(socket(), before);
+    assert_eq!(node.run("systemctl show pullgated -p NRestarts --value"), "1\n");
+    let journal = node.run("journalctl --sync; journalctl -u pullgated");
+    assert!(journal.contains("Watchdog timeout (limit 2s)!"), "{journal}");
+}
