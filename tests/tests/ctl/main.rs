@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::indexing_slicing,
     clippy::unwrap_used,
     reason = "a test ends where it cannot go on"
 )]
@@ -11,9 +10,11 @@ mod check;
 mod doctor;
 mod history;
 mod inspect;
+mod json;
 mod keys;
 mod node;
 mod policy;
+mod schema;
 mod scrub;
 mod status;
 mod verify;

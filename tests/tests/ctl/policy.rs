@@ -171,7 +171,7 @@ a.example/team/app:1
 }
 
 /// An entry of the ledger about an image that was accepted unverified.
-fn seen(name: &str, image: &Image) -> Entry {
+pub(crate) fn seen(name: &str, image: &Image) -> Entry {
     Entry {
         at: SystemTime::now(),
         door: Door::Pull,
@@ -194,7 +194,7 @@ fn seen(name: &str, image: &Image) -> Entry {
 }
 
 /// What was found when signatures of the image were looked for.
-fn evidence(repository: &str, image: &Image, signatures: Vec<Vec<u8>>) -> Evidence {
+pub(crate) fn evidence(repository: &str, image: &Image, signatures: Vec<Vec<u8>>) -> Evidence {
     let document: Digest = image.manifest.digest.parse().unwrap();
     Evidence {
         documents: vec![(document.clone(), image.manifest.bytes.clone().into())],

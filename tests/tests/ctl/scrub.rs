@@ -14,6 +14,8 @@ use pullgate_tests::sample;
 use pullgate_tests::version::Version;
 use serde_json::Value;
 
+use crate::schema::{documented, printed};
+
 const NAME: &str = "registry.example";
 
 struct Scene {
@@ -100,6 +102,7 @@ async fn a_damaged_blob_is_found_and_removed_and_the_next_pull_repairs_it() {
             assert!(images.contains(&format!("{NAME}/one:v1")), "{version}: {images}");
             assert!(!images.contains("other"), "{version}: {images}");
             assert!(file.exists(), "{version}: nothing is removed unasked");
+            assert_eq!(printed(&[report]), documented("scrub"), "{version}");
 
             let (code, report) = scene.report(&["--remove"]);
             assert_eq!(code, Some(1), "{version}");
