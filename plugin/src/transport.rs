@@ -1,11 +1,13 @@
 //! HTTP clients: TLS settings, proxies from the environment, redirects that keep the transport's
 //! security.
 
+mod nobody;
+
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::tls::{Certificate, Identity};
-use reqwest::{Client, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, StatusCode, Url};
 
 /// Most redirects that are followed for one request, as in Go's HTTP client.
 const REDIRECTS: usize = 10;
@@ -38,7 +40,24 @@ impl Tls {
         for pem in &self.authorities {
             authorities.extend(Certificate::from_pem_bundle(pem)?);
         }
-        let mut builder = Client::builder()
+        let mut builder = self
+            .builder()
+            .tls_certs_merge(authorities)
+            .tls_danger_accept_invalid_certs(self.skip_verify);
+        if let Some(pem) = &self.identity {
+            builder = builder.identity(Identity::from_pem(pem)?);
+        }
+        match builder.build() {
+            // The system has no authorities. http needs none, and https can say so when it is wanted.
+            Err(cause) if self.authorities.is_empty() && self.identity.is_none() => {
+                self.builder().tls_backend_preconfigured(nobody::trusted(&cause)).build()
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn builder(&self) -> ClientBuilder {
+        Client::builder()
             .user_agent(concat!("pullgate/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(self.dial_timeout.unwrap_or(DIAL_TIMEOUT))
             .redirect(Policy::custom(|attempt| {
@@ -59,12 +78,6 @@ impl Tls {
                 }
                 attempt.follow()
             }))
-            .tls_certs_merge(authorities)
-            .tls_danger_accept_invalid_certs(self.skip_verify);
-        if let Some(pem) = &self.identity {
-            builder = builder.identity(Identity::from_pem(pem)?);
-        }
-        builder.build()
     }
 }
 

@@ -47,6 +47,29 @@ async fn proxies_of_the_environment_are_used_except_where_excluded() {
 }
 
 #[tokio::test]
+async fn a_node_without_authorities_pulls_over_http_and_says_why_not_over_https() {
+    let sealed = Registry::start(Access::Tls).await;
+    let mut scene = Scene::open(Version::V1_6).await;
+    scene.settings.environment = [("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", "")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .to_vec();
+    scene.gate = Pullgated::start(&scene.containerd, &scene.settings).await;
+    sample::tiny("plain").store(&scene.registry, "plain", "v1");
+    let cri = scene.gate.cri().await;
+    cri.pull(&format!("{NAME}/plain:v1")).await.expect("http needs no authority");
+
+    scene.hosts.write("sealed.example", &format!("server = \"{}\"\n", sealed.url()));
+    let refusal = cri.pull("sealed.example/app:v1").await.expect_err("nobody vouches for it");
+    let why = "No CA certificates were loaded from the system: install the package ca-certificates";
+    assert!(refusal.message().contains(why), "{refusal}");
+
+    // Where the admin names one, nothing is missing.
+    sample::tiny("sealed").store(&sealed, "sealed", "v1");
+    scene.hosts.point("named.example", &sealed);
+    cri.pull("named.example/sealed:v1").await.expect("hosts.toml names the authority");
+}
+
+#[tokio::test]
 async fn certificates_in_dockers_layout_are_used() {
     let registry = Registry::start(Access::Tls).await;
     let scene = Scene::open(Version::V1_6).await;
