@@ -35,14 +35,6 @@ pub enum CtlError {
     /// containerd did not answer.
     #[error(transparent)]
     Containerd(#[from] HandoffError),
-    /// A file cannot be used.
-    #[error("{}: cannot be read or written", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// The ledger cannot be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -160,7 +152,6 @@ impl CtlError {
             Self::Pull(error) => Exit::of(error),
             Self::Assembly(_)
             | Self::Containerd(_)
-            | Self::File { .. }
             | Self::Ledger(_)
             | Self::Node(_)
             | Self::Output(_)

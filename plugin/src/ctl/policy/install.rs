@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::lint::{Found, Linted, target};
+use super::lint::Found;
+use super::proposal::Proposal;
 use crate::audit::printable;
 use crate::ctl::output::Report;
 use crate::ctl::replace::replace;
@@ -16,13 +17,10 @@ pub(super) fn run(
     namespace: Option<&str>,
     context: &Context,
 ) -> Result<Exit, CtlError> {
-    let text = crate::ctl::read(file)?;
-    let target = target(namespace, context)?;
-    let dialect = context.config.trust().dialect(&target);
-    let linted = Linted::new(file, &text, dialect, &context.config)?;
+    let Proposal { text, target, linted, .. } = Proposal::read(file, namespace, context)?;
     if linted.is_broken() {
-        let refused = Installed { installed: None, kept: None, findings: linted.findings };
-        context.output.print(&refused)?;
+        let findings = linted.findings;
+        context.output.print(&Installed { findings, ..Installed::default() })?;
         return Ok(Exit::Usage);
     }
     let failed = |source| CtlError::Write { file: target.clone(), source };
@@ -48,7 +46,7 @@ pub(super) fn run(
 }
 
 /// What was done.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Installed {
     /// The file that is in force now; null if nothing was changed.
     installed: Option<String>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use pullgate_policy::document::{Dialect, Policy};
@@ -176,21 +176,5 @@ impl Report for Linted {
             )?;
         }
         Ok(())
-    }
-}
-
-/// Where a new policy goes, and what is there now.
-pub(super) fn target(namespace: Option<&str>, context: &Context) -> Result<PathBuf, CtlError> {
-    let settings = context.config.trust();
-    if let Some(namespace) = crate::ctl::namespace_of(namespace)? {
-        return Ok(settings.namespaces.join(format!("{namespace}.json")));
-    }
-    match settings.policy_path() {
-        // The vendor's file is not ours to change: one in /etc takes its place.
-        Ok(path) if path.starts_with("/usr") => Ok(PathBuf::from("/etc/containers/policy.json")),
-        // What a link points to is replaced, not the link.
-        Ok(path) => Ok(path.canonicalize().unwrap_or(path)),
-        Err(trust::TrustError::NoPolicy { .. }) => Ok(PathBuf::from("/etc/pullgate/policy.json")),
-        Err(error) => Err(error.into()),
     }
 }

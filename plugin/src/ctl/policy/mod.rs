@@ -2,6 +2,7 @@
 
 mod install;
 mod lint;
+mod proposal;
 mod show;
 mod trial;
 

@@ -14,7 +14,8 @@ use pullgate_policy::document::Dialect;
 use pullgate_policy::reference::PullReference;
 use serde::Serialize;
 
-use super::lint::{Found, Linted, target};
+use super::lint::Found;
+use super::proposal::Proposal;
 use crate::audit::{Outcome, printable};
 use crate::ctl::output::{Report, table};
 use crate::ctl::progress::Progress;
@@ -27,15 +28,14 @@ pub(super) fn run(
     namespace: Option<&str>,
     context: &Context,
 ) -> Result<Exit, CtlError> {
-    let text = crate::ctl::read(file)?;
-    let settings = context.config.trust();
-    let dialect = settings.dialect(&target(namespace, context)?);
-    let linted = Linted::new(file, &text, dialect, &context.config)?;
-    if linted.is_broken() {
-        let findings = linted.findings;
-        context.output.print(&Tried { images: Vec::new(), same: 0, unknown: 0, findings })?;
+    let Proposal { linted, dialect, .. } = Proposal::read(file, namespace, context)?;
+    let is_broken = linted.is_broken();
+    let mut tried = Tried { findings: linted.findings, ..Tried::default() };
+    if is_broken {
+        context.output.print(&tried)?;
         return Ok(Exit::Usage);
     }
+    let settings = context.config.trust();
     let file =
         file.canonicalize().map_err(|source| CtlError::Read { file: file.to_owned(), source })?;
     let extensions = dialect == Dialect::Extended;
@@ -44,7 +44,6 @@ pub(super) fn run(
         new: Trust::new(new).snapshot(None)?,
         store: Store::open_read_only(&context.config.ledger.path)?,
     };
-    let mut tried = Tried { images: Vec::new(), same: 0, unknown: 0, findings: linted.findings };
     let seen = trial.seen(namespace, &settings)?;
     let progress = Progress::of(seen.len(), "deciding");
     for entry in seen {
@@ -167,7 +166,7 @@ struct Ruling {
 }
 
 /// What the new policy would change.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Tried {
     /// The images with another verdict.
     images: Vec<Changed>,

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use pullgate_policy::digest::Digest;
 use serde::Serialize;
 
 use super::output::{Report, complain};
+use super::progress::Progress;
 use super::{Context, CtlError, Exit};
 use crate::audit::printable;
 use crate::containerd::Containerd;
@@ -51,9 +51,12 @@ impl Scrub {
         };
         let inventory = runtime.block_on(containerd.inventory())?;
         let file = StateFile::new(self.state.clone());
-        let failed = |source| CtlError::File { path: self.state.clone(), source };
-        let mut state =
-            if self.restart { State::default() } else { file.read().map_err(failed)? };
+        let unwritten = |source| CtlError::Write { file: self.state.clone(), source };
+        let mut state = if self.restart {
+            State::default()
+        } else {
+            file.read().map_err(|source| CtlError::Read { file: self.state.clone(), source })?
+        };
         let complete = self.hash(&inventory, &file, &mut state)?;
 
         let damaged = std::mem::take(&mut state.damaged);
@@ -63,11 +66,11 @@ impl Scrub {
             runtime.block_on(self.judge(&containerd, &damaged))?
         };
         if complete {
-            file.remove().map_err(failed)?;
+            file.remove().map_err(unwritten)?;
         } else {
             let left = damaged.iter().filter(|found| !found.removed);
             state.damaged = left.map(|found| (found.digest.clone(), found.what.clone())).collect();
-            file.write(&state).map_err(failed)?;
+            file.write(&state).map_err(unwritten)?;
         }
         let State { blobs, bytes, .. } = state;
         let scrubbed = Scrubbed { complete, blobs, bytes, damaged };
@@ -85,7 +88,8 @@ impl Scrub {
     ) -> Result<bool, CtlError> {
         let left: Vec<(&Digest, u64)> =
             inventory.blobs().filter(|(digest, _)| state.awaits(digest)).collect();
-        let bar = bar(state.bytes, left.iter().map(|(_, size)| size).sum());
+        let total = state.bytes + left.iter().map(|(_, size)| size).sum::<u64>();
+        let progress = Progress::of_bytes(state.bytes, total, "hashing");
         if let Err(error) = hash::stand_back() {
             complain(&format!("pullgate: scrubbing at ordinary priority: {error}"));
         }
@@ -93,24 +97,22 @@ impl Scrub {
         let count = left.len();
         for (number, (digest, size)) in left.into_iter().enumerate() {
             let path = inventory.file(digest);
-            let difference = hash::difference(&path, digest, size, |bytes| bar.inc(bytes))
-                .map_err(|source| CtlError::File { path, source })?;
+            let difference = hash::difference(&path, digest, size, |bytes| progress.advance(bytes))
+                .map_err(|source| CtlError::Read { file: path, source })?;
             state.damaged.extend(difference.map(|what| (digest.to_string(), what)));
             state.after = Some(digest.to_string());
             state.blobs += 1;
             state.bytes += size;
             let last = number + 1 == count;
             if self.time.is_some_and(|time| began.elapsed() >= time) && !last {
-                bar.finish_and_clear();
                 return Ok(false);
             }
             if saved.elapsed() > SAVE {
                 let saving = file.write(state);
-                saving.map_err(|source| CtlError::File { path: self.state.clone(), source })?;
+                saving.map_err(|source| CtlError::Write { file: self.state.clone(), source })?;
                 saved = Instant::now();
             }
         }
-        bar.finish_and_clear();
         Ok(true)
     }
 
@@ -137,18 +139,7 @@ impl Scrub {
     }
 }
 
-/// Bytes and time left on a terminal, nothing elsewhere.
-fn bar(done: u64, left: u64) -> ProgressBar {
-    let bar = ProgressBar::new(done + left);
-    let style = "{bytes}/{total_bytes} {bar:40} {binary_bytes_per_sec}, {eta} left";
-    if let Ok(style) = ProgressStyle::with_template(style) {
-        bar.set_style(style);
-    }
-    bar.set_position(done);
-    bar
-}
-
-/// The report. Its members are documented in the README.
+/// The report.
 #[derive(Debug, Serialize)]
 struct Scrubbed {
     complete: bool,
