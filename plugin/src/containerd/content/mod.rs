@@ -1,40 +1,31 @@
 //! The content store: bytes are streamed into an ingest while they are hashed, and committed only
 //! with the proof that they are what their descriptor says.
 
+mod write;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::mem;
 use std::time::Duration;
 
 use bytes::Bytes;
 use containerd_client::services::v1::content_client::ContentClient;
-use containerd_client::services::v1::{
-    AbortRequest, Info, InfoRequest, StatusRequest, UpdateRequest, WriteAction,
-    WriteContentRequest, WriteContentResponse,
-};
-use futures_util::{Stream, StreamExt as _, stream};
+use containerd_client::services::v1::{Info, InfoRequest, StatusRequest, UpdateRequest};
+use futures_util::{Stream, StreamExt as _};
 use prost_types::FieldMask;
 use pullgate_policy::digest::{BlobMismatch, Digest, VerifiedBlob, Verifier};
 use pullgate_policy::manifest::Descriptor;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, sleep, timeout};
-use tonic::{Code, Status, Streaming};
+use tokio::time::{Instant, sleep};
+use tonic::{Code, Status};
 
+use self::write::{CHUNK_BYTES, Expected, STALL, Write};
 use super::error::of;
 use super::lease::Lease;
-use super::{HandoffError, MESSAGE_BYTES};
-
-/// Bytes of a write message. 1 MiB measured best on 1.6 and 2.1 (containerd-handoff.md 1.4.3).
-const CHUNK_BYTES: usize = 1 << 20;
-
-/// Write messages whose answer has not been read yet.
-const IN_FLIGHT: usize = 2;
-
-/// How long containerd may take for one write or commit, and how long another writer of the same
-/// content may make no progress.
-const STALL: Duration = Duration::from_secs(5 * 60);
+use super::{Containerd, HandoffError, MESSAGE_BYTES, request};
 
 /// The longest label that containerd stores, key and value together.
 const LABEL_BYTES: usize = 4096;
+
+const INFO: &str = "content.Info";
 
 const DISTRIBUTION_SOURCE: &str = "containerd.io/distribution.source.";
 
@@ -130,7 +121,7 @@ where
                 Err(error) => Err(error),
             };
             if outcome.is_err() {
-                ingest.abort().await;
+                ingest.write.abort().await;
             }
             outcome.map(|()| committed())
         }
@@ -148,9 +139,8 @@ pub async fn add_labels(
 ) -> Result<(), HandoffError> {
     let mut client = client(lease);
     let message = InfoRequest { digest: digest.to_string() };
-    let answer = client.info(lease.request(message)).await.map_err(of("content.Info"))?;
+    let answer = client.info(lease.request(message)).await.map_err(of(INFO))?;
     let known = answer.into_inner().info.unwrap_or_default().labels;
-
     let labels: HashMap<String, String> = labels
         .iter()
         .map(|(key, value)| (key.clone(), merged(key, known.get(key), value)))
@@ -166,6 +156,32 @@ pub async fn add_labels(
     let message = UpdateRequest { info: Some(info), update_mask: Some(FieldMask { paths }) };
     client.update(lease.request(message)).await.map_err(of("content.Update"))?;
     Ok(())
+}
+
+impl Containerd {
+    /// The labels of content; none if containerd does not hold it.
+    ///
+    /// # Errors
+    /// [`HandoffError`] if containerd does not tell.
+    pub async fn labels(
+        &self,
+        digest: &Digest,
+    ) -> Result<Option<HashMap<String, String>>, HandoffError> {
+        let info = request(InfoRequest { digest: digest.to_string() });
+        match ContentClient::new(self.channel.clone()).info(info).await {
+            Ok(answer) => Ok(answer.into_inner().info.map(|info| info.labels)),
+            Err(status) if status.code() == Code::NotFound => Ok(None),
+            Err(status) => Err(HandoffError::from_status(INFO, status)),
+        }
+    }
+
+    /// Whether containerd holds content.
+    ///
+    /// # Errors
+    /// [`HandoffError`] if containerd does not tell.
+    pub async fn holds(&self, digest: &Digest) -> Result<bool, HandoffError> {
+        Ok(self.labels(digest).await?.is_some())
+    }
 }
 
 /// A distribution source lists every repository, sorted; any other label is replaced.
@@ -207,16 +223,11 @@ enum Begun {
     Shared(Ingest),
 }
 
-/// One open write stream.
+/// An ingest of what a descriptor names.
 struct Ingest {
-    client: ContentClient<tonic::transport::Channel>,
-    requests: mpsc::Sender<WriteContentRequest>,
-    answers: Streaming<WriteContentResponse>,
-    reference: String,
+    write: Write,
     digest: Digest,
-    total: i64,
-    offset: i64,
-    in_flight: usize,
+    size: u64,
 }
 
 impl Ingest {
@@ -237,7 +248,7 @@ impl Ingest {
                         return Err(HandoffError::Locked { digest: descriptor.digest.clone() });
                     }
                 }
-                Err(status) => return Err(HandoffError::from_status(WRITE, status)),
+                Err(status) => return Err(HandoffError::from_status(write::CALL, status)),
             }
         }
     }
@@ -247,44 +258,16 @@ impl Ingest {
         reference: &str,
         descriptor: &Descriptor,
     ) -> Result<Begun, Status> {
-        let (requests, mut receiver) = mpsc::channel(1);
         let total = i64::try_from(descriptor.size)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let stat = WriteContentRequest {
-            action: WriteAction::Stat.into(),
-            r#ref: reference.to_owned(),
-            total,
-            expected: descriptor.digest.to_string(),
-            ..WriteContentRequest::default()
-        };
-        let messages =
-            stream::iter([stat]).chain(stream::poll_fn(move |cx| receiver.poll_recv(cx)));
-        let mut client = client(lease);
-        let first = async {
-            let mut answers = client.write(lease.stream(messages)).await?.into_inner();
-            let answer = answers.message().await?;
-            Ok::<_, Status>((answers, answer))
-        };
-        let (answers, answer) = timeout(STALL, first)
-            .await
-            .map_err(|error| Status::deadline_exceeded(error.to_string()))??;
-        let offset = answer.map_or(0, |answer| answer.offset);
-        let ingest = Self {
-            client,
-            requests,
-            answers,
-            reference: reference.to_owned(),
-            digest: descriptor.digest.clone(),
-            total,
-            offset: 0,
-            in_flight: 0,
-        };
-        let shared = total > 0 && offset == total;
+        let expected = Expected { digest: descriptor.digest.to_string(), total };
+        let write = Write::open(lease, reference.to_owned(), expected).await?;
+        let shared = total > 0 && write.found == total;
+        let ingest = Self { write, digest: descriptor.digest.clone(), size: descriptor.size };
         Ok(if shared { Begun::Shared(ingest) } else { Begun::Empty(ingest) })
     }
 
-    /// Hashes and writes the whole source. Writing starts at offset 0, which drops what an earlier
-    /// attempt left in the ingest.
+    /// Hashes and writes the whole source.
     async fn fill<S, E>(&mut self, source: S) -> Result<VerifiedBlob, IngestError<E>>
     where
         S: Stream<Item = Result<Bytes, E>>,
@@ -292,8 +275,7 @@ impl Ingest {
     {
         let digest = self.digest.clone();
         let mismatch = |source| IngestError::Mismatch { digest: digest.clone(), source };
-        let mut verifier =
-            Verifier::new(&self.digest, self.total.unsigned_abs()).map_err(mismatch)?;
+        let mut verifier = Verifier::new(&self.digest, self.size).map_err(mismatch)?;
         let mut source = std::pin::pin!(source);
         let mut chunk = Vec::with_capacity(CHUNK_BYTES);
         while let Some(bytes) = source.next().await {
@@ -301,106 +283,29 @@ impl Ingest {
             verifier.update(&bytes).map_err(mismatch)?;
             chunk.extend_from_slice(&bytes);
             if chunk.len() >= CHUNK_BYTES {
-                self.write(mem::replace(&mut chunk, Vec::with_capacity(CHUNK_BYTES))).await?;
+                let full = mem::replace(&mut chunk, Vec::with_capacity(CHUNK_BYTES));
+                self.write.append(full).await?;
             }
         }
         let proof = verifier.finish().map_err(mismatch)?;
-        self.write(chunk).await?;
+        self.write.append(chunk).await?;
         Ok(proof)
-    }
-
-    async fn write(&mut self, data: Vec<u8>) -> Result<(), HandoffError> {
-        let length = i64::try_from(data.len()).unwrap_or(i64::MAX);
-        let message = WriteContentRequest {
-            action: WriteAction::Write.into(),
-            r#ref: self.reference.clone(),
-            total: self.total,
-            expected: self.digest.to_string(),
-            offset: self.offset,
-            data,
-            ..WriteContentRequest::default()
-        };
-        self.offset += length;
-        self.send(message).await?;
-        while self.in_flight > IN_FLIGHT {
-            self.answer().await?;
-        }
-        Ok(())
     }
 
     /// Commits what was written: only bytes that have been verified.
     async fn commit(&mut self, proof: VerifiedBlob, labels: &Labels) -> Result<(), HandoffError> {
         if *proof.digest() != self.digest {
-            return Err(HandoffError::Unexpected { call: WRITE, what: "a proof of other bytes" });
+            let what = "a proof of other bytes";
+            return Err(HandoffError::Unexpected { call: write::CALL, what });
         }
-        self.finish(labels).await
+        self.write.commit(labels).await
     }
 
     /// Commits bytes that containerd already holds in another namespace.
     async fn adopt(mut self, labels: &Labels) -> Result<(), HandoffError> {
-        self.finish(labels).await
-    }
-
-    async fn finish(&mut self, labels: &Labels) -> Result<(), HandoffError> {
-        let message = WriteContentRequest {
-            action: WriteAction::Commit.into(),
-            r#ref: self.reference.clone(),
-            total: self.total,
-            expected: self.digest.to_string(),
-            // An offset of 0 would truncate the ingest.
-            offset: self.total,
-            labels: labels.clone().into_iter().collect(),
-            ..WriteContentRequest::default()
-        };
-        self.send(message).await?;
-        while self.in_flight > 0 {
-            self.answer().await?;
-        }
-        Ok(())
-    }
-
-    async fn send(&mut self, message: WriteContentRequest) -> Result<(), HandoffError> {
-        match timeout(STALL, self.requests.send(message)).await {
-            Ok(Ok(())) => {
-                self.in_flight += 1;
-                Ok(())
-            }
-            // The stream has ended: its status says why.
-            Ok(Err(_)) => loop {
-                self.answer().await?;
-            },
-            Err(_) => Err(HandoffError::Timeout { call: WRITE }),
-        }
-    }
-
-    async fn answer(&mut self) -> Result<(), HandoffError> {
-        match timeout(STALL, self.answers.message()).await {
-            Ok(Ok(Some(_))) => {
-                self.in_flight = self.in_flight.saturating_sub(1);
-                Ok(())
-            }
-            Ok(Ok(None)) => Err(HandoffError::Unexpected { call: WRITE, what: "an early end" }),
-            // Someone else committed the same content meanwhile.
-            Ok(Err(status)) if status.code() == Code::AlreadyExists => {
-                self.in_flight = 0;
-                Ok(())
-            }
-            Ok(Err(status)) => Err(HandoffError::from_status(WRITE, status)),
-            Err(_) => Err(HandoffError::Timeout { call: WRITE }),
-        }
-    }
-
-    /// Removes what was written. Best effort: the collector removes it with the lease otherwise.
-    async fn abort(self) {
-        let Self { mut client, requests, answers, reference, .. } = self;
-        drop((requests, answers));
-        if let Err(status) = client.abort(super::request(AbortRequest { r#ref: reference })).await {
-            tracing::debug!(%status, "an ingest is left to the garbage collector");
-        }
+        self.write.commit(labels).await
     }
 }
-
-const WRITE: &str = "content.Write";
 
 /// containerd says "ref … locked" under the code it also uses for being away.
 fn is_locked(status: &Status) -> bool {
