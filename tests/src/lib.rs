@@ -25,6 +25,7 @@ pub mod hosts;
 pub mod image;
 pub mod journal;
 pub mod latency;
+pub mod ledger;
 pub mod node;
 pub mod package;
 pub mod place;

@@ -149,6 +149,35 @@ pub fn in_root(root: &Path, program: &Path) -> Command {
     command
 }
 
+/// The bytes of a running process that are in memory.
+#[must_use]
+pub fn resident(id: u32) -> u64 {
+    status(id, "VmRSS:")
+}
+
+/// The most of [`resident`] that there ever was.
+#[must_use]
+pub fn peak(id: u32) -> u64 {
+    status(id, "VmHWM:")
+}
+
+fn status(id: u32, field: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a running process");
+    let value = status.lines().find_map(|line| line.strip_prefix(field)).expect("the field");
+    value.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kibibytes") << 10
+}
+
+/// What a running process and its ended children have used of the processors.
+#[must_use]
+pub fn cpu_time(id: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("a running process");
+    // proc_pid_stat(5): utime, stime, cutime and cstime are the fields 14 to 17; 3 follows the name.
+    let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
+    let ticks = fields.split(' ').skip(11).take(4);
+    let ticks: u64 = ticks.map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
+    Duration::from_millis(ticks * 10)
+}
+
 fn in_namespace(script: &str, arguments: &[&OsStr]) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "slave", "sh", "-c", script]).args(arguments);

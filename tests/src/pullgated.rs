@@ -11,7 +11,7 @@ use tokio::net::UnixDatagram;
 use crate::containerd::{Containerd, SANDBOX_IMAGE};
 use crate::cri::Cri;
 use crate::place;
-use crate::process::Process;
+use crate::process::{self, Process};
 
 /// What a test may want different.
 #[derive(Debug, Clone, Default)]
@@ -115,11 +115,13 @@ impl Pullgated {
     /// The most memory that it ever had resident, in bytes.
     #[must_use]
     pub fn peak_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))
-            .expect("a running process has a status");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kibibytes = peak.expect("a peak").trim().trim_end_matches(" kB");
-        kibibytes.parse::<u64>().expect("a number of kibibytes") << 10
+        process::peak(self.process.id())
+    }
+
+    /// Its process ID.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Sends a signal.
