@@ -3,19 +3,25 @@
 use std::collections::HashMap;
 
 use containerd_client::services::v1::images_client::ImagesClient;
-use containerd_client::services::v1::{CreateImageRequest, Image, UpdateImageRequest};
+use containerd_client::services::v1::{
+    CreateImageRequest, GetImageRequest, Image, UpdateImageRequest,
+};
+use futures_util::future::try_join_all;
 use prost_types::FieldMask;
 use pullgate_policy::Admission;
+use pullgate_policy::digest::Digest;
 use tonic::Code;
 
-use super::HandoffError;
 use super::content::Committed;
 use super::error::of;
 use super::lease::Lease;
 use super::snapshot::wire;
+use super::{Containerd, HandoffError, cri_store, request};
 
 const MANAGED: &str = "io.cri-containerd.image";
+const MANAGED_BY_CRI: &str = "managed";
 const PINNED: &str = "io.cri-containerd.pinned";
+const IS_PINNED: &str = "pinned";
 
 /// What an image consists of, all of it held by containerd.
 #[derive(Debug, Clone)]
@@ -45,16 +51,63 @@ pub async fn publish(
             admitted: admission.manifest().clone(),
         });
     }
+    let (immutable, tagged) = names(admission, parts.top.digest(), parts.config.digest());
+    let [id, by_digest] = &immutable;
+    tokio::try_join!(
+        write(lease, id, &parts.top, pinned),
+        write(lease, by_digest, &parts.top, pinned),
+    )?;
+    if let Some(tagged) = &tagged {
+        write(lease, tagged, &parts.top, pinned).await?;
+    }
+    Ok(immutable.into_iter().chain(tagged).collect())
+}
+
+/// Whether [`publish`] would change nothing, and CRI shows as much.
+///
+/// # Errors
+/// [`HandoffError`] if containerd does not tell.
+pub async fn is_published(
+    containerd: &Containerd,
+    admission: &Admission,
+    top: &Digest,
+    id: &Digest,
+    pinned: bool,
+) -> Result<bool, HandoffError> {
+    let (immutable, tagged) = names(admission, top, id);
+    let names = immutable.into_iter().chain(tagged).map(|name| async move {
+        let (written, shown) = tokio::try_join!(
+            is_written(containerd, &name, top, pinned),
+            cri_store::shows(containerd, id, &name),
+        )?;
+        Ok::<_, HandoffError>(written && shown)
+    });
+    Ok(try_join_all(names).await?.into_iter().all(|same| same))
+}
+
+/// The names of an image's records: its ID and `repository@digest`, and `repository:tag`.
+fn names(admission: &Admission, top: &Digest, id: &Digest) -> ([String; 2], Option<String>) {
     let reference = admission.reference().reference();
     let repository = reference.repository();
     let tagged = reference.tag().map(|tag| format!("{repository}:{tag}"));
-    let by_digest = format!("{repository}@{}", parts.top.digest());
-    let names: Vec<String> =
-        [parts.config.digest().to_string(), by_digest].into_iter().chain(tagged).collect();
-    for name in &names {
-        write(lease, name, &parts.top, pinned).await?;
-    }
-    Ok(names)
+    ([id.to_string(), format!("{repository}@{top}")], tagged)
+}
+
+async fn is_written(
+    containerd: &Containerd,
+    name: &str,
+    top: &Digest,
+    pinned: bool,
+) -> Result<bool, HandoffError> {
+    let get = request(GetImageRequest { name: name.to_owned() });
+    let image = match ImagesClient::new(containerd.channel.clone()).get(get).await {
+        Ok(answer) => answer.into_inner().image.unwrap_or_default(),
+        Err(status) if status.code() == Code::NotFound => return Ok(false),
+        Err(status) => return Err(HandoffError::from_status("images.Get", status)),
+    };
+    let same = image.target.is_some_and(|target| target.digest == top.to_string());
+    let labelled = |key, value| image.labels.get(key).is_some_and(|found| found == value);
+    Ok(same && labelled(MANAGED, MANAGED_BY_CRI) && (!pinned || labelled(PINNED, IS_PINNED)))
 }
 
 async fn write(
@@ -63,9 +116,9 @@ async fn write(
     top: &Committed,
     pinned: bool,
 ) -> Result<(), HandoffError> {
-    let mut labels = HashMap::from([(MANAGED.to_owned(), "managed".to_owned())]);
+    let mut labels = HashMap::from([(MANAGED.to_owned(), MANAGED_BY_CRI.to_owned())]);
     if pinned {
-        labels.insert(PINNED.to_owned(), "pinned".to_owned());
+        labels.insert(PINNED.to_owned(), IS_PINNED.to_owned());
     }
     let mut paths: Vec<String> = labels.keys().map(|key| format!("labels.{key}")).collect();
     paths.push("target".to_owned());

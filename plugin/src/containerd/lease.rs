@@ -16,6 +16,8 @@ use super::{Containerd, HandoffError, request, stream};
 /// As long as containerd's own pull: an expired lease is collected with its content.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
+const CREATE: &str = "leases.Create";
+
 /// A lease on everything that one pull writes. Dropping it releases it in the background.
 #[derive(Debug)]
 pub struct Lease {
@@ -26,24 +28,30 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// A new lease that expires by itself after 24 hours.
+    /// A new lease that expires by itself after 24 hours. One that nobody waits for any longer when
+    /// containerd grants it is given back.
     ///
     /// # Errors
     /// [`HandoffError`] if containerd does not grant it.
     pub async fn create(containerd: &Containerd) -> Result<Self, HandoffError> {
-        const CALL: &str = "leases.Create";
+        let owned = containerd.clone();
+        let granted = containerd.cleanups.spawn(async move { Self::take(&owned).await });
+        granted.await.unwrap_or(Err(HandoffError::Unexpected { call: CREATE, what: "a panic" }))
+    }
+
+    async fn take(containerd: &Containerd) -> Result<Self, HandoffError> {
         let id = format!("pullgate-{}", unique());
         #[expect(clippy::map_err_ignore, reason = "the id is ASCII by construction")]
         let metadata = id
             .parse()
-            .map_err(|_| HandoffError::Unexpected { call: CALL, what: "an unusable lease id" })?;
+            .map_err(|_| HandoffError::Unexpected { call: CREATE, what: "an unusable lease id" })?;
         let expiry = humantime::format_rfc3339_seconds(SystemTime::now() + LIFETIME).to_string();
         let labels = HashMap::from([("containerd.io/gc.expire".to_owned(), expiry)]);
         let message = CreateRequest { id: id.clone(), labels };
         LeasesClient::new(containerd.channel.clone())
             .create(request(message))
             .await
-            .map_err(of(CALL))?;
+            .map_err(of(CREATE))?;
         Ok(Self { containerd: containerd.clone(), id, metadata, held: true })
     }
 

@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use super::content::{self, Committed};
 use super::error::of;
 use super::lease::{Lease, unique};
-use super::{HandoffError, MESSAGE_BYTES};
+use super::{Containerd, HandoffError, MESSAGE_BYTES, request};
 
 /// Longest unpacking of one layer. containerd itself sets no bound; a layer that takes longer is
 /// taken for stuck.
@@ -40,9 +40,7 @@ pub async fn unpack(
 ) -> Result<(), HandoffError> {
     let key = format!("extract-{} {}", unique(), layer.chain_id);
     let extraction = Extraction { lease, snapshotter, layer, key };
-    let Some(mounts) = extraction.prepare().await? else {
-        return extraction.label(blob).await;
-    };
+    let Some(mounts) = extraction.prepare().await? else { return Ok(()) };
     let outcome = match extraction.apply(blob, mounts).await {
         Ok(()) => extraction.commit().await,
         Err(error) => Err(error),
@@ -50,8 +48,16 @@ pub async fn unpack(
     if outcome.is_err() {
         extraction.remove().await;
     }
-    outcome?;
-    extraction.label(blob).await
+    outcome
+}
+
+/// Notes at an unpacked layer what it unpacks to.
+///
+/// # Errors
+/// [`HandoffError`] if containerd refuses.
+pub async fn label(lease: &Lease, layer: &Layer, blob: &Committed) -> Result<(), HandoffError> {
+    let diff_id = (UNCOMPRESSED.to_owned(), layer.diff_id.to_string());
+    content::add_labels(lease, blob.digest(), &content::Labels::from([diff_id])).await
 }
 
 /// Whether a snapshot is there. Only an answer about one that the lease keeps stays true.
@@ -66,19 +72,45 @@ pub async fn exists(
     match stat(lease, snapshotter, chain_id).await {
         Ok(()) => Ok(true),
         Err(status) if status.code() == Code::NotFound => Ok(false),
-        Err(status) => Err(HandoffError::from_status("snapshots.Stat", status)),
+        Err(status) => Err(HandoffError::from_status(STAT, status)),
     }
 }
 
-async fn stat(lease: &Lease, snapshotter: &str, chain_id: &Digest) -> Result<(), Status> {
-    let (snapshotter, key) = (snapshotter.to_owned(), chain_id.to_string());
-    let message = StatSnapshotRequest { snapshotter, key };
-    snapshots(lease).stat(lease.request(message)).await.map(drop)
+/// Whether a snapshot is there, and the configuration `config` keeps it.
+///
+/// # Errors
+/// [`HandoffError`] if containerd refuses to tell.
+pub async fn is_kept(
+    containerd: &Containerd,
+    snapshotter: &str,
+    config: &Digest,
+    chain_id: &Digest,
+) -> Result<bool, HandoffError> {
+    let (key, value) = reference(snapshotter, chain_id);
+    let mut client = snapshots(containerd);
+    let stat = client.stat(request(stat_of(snapshotter, chain_id)));
+    let (labels, there) = tokio::join!(containerd.labels(config), stat);
+    let there = match there {
+        Ok(_) => true,
+        Err(status) if status.code() == Code::NotFound => false,
+        Err(status) => return Err(HandoffError::from_status(STAT, status)),
+    };
+    Ok(there && labels?.is_some_and(|labels| labels.get(&key) == Some(&value)))
 }
 
-fn snapshots(lease: &Lease) -> SnapshotsClient<tonic::transport::Channel> {
-    SnapshotsClient::new(lease.containerd().channel.clone())
-        .max_decoding_message_size(MESSAGE_BYTES)
+const STAT: &str = "snapshots.Stat";
+
+async fn stat(lease: &Lease, snapshotter: &str, chain_id: &Digest) -> Result<(), Status> {
+    let message = lease.request(stat_of(snapshotter, chain_id));
+    snapshots(lease.containerd()).stat(message).await.map(drop)
+}
+
+fn stat_of(snapshotter: &str, chain_id: &Digest) -> StatSnapshotRequest {
+    StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: chain_id.to_string() }
+}
+
+fn snapshots(containerd: &Containerd) -> SnapshotsClient<tonic::transport::Channel> {
+    SnapshotsClient::new(containerd.channel.clone()).max_decoding_message_size(MESSAGE_BYTES)
 }
 
 /// One layer on its way to a snapshot.
@@ -100,7 +132,7 @@ impl Extraction<'_> {
             parent: self.layer.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
             labels: self.labels(),
         };
-        match snapshots(self.lease).prepare(self.lease.request(message)).await {
+        match snapshots(self.lease.containerd()).prepare(self.lease.request(message)).await {
             Ok(answer) => Ok(Some(answer.into_inner().mounts)),
             Err(status) if status.code() == Code::AlreadyExists => {
                 self.keep(CALL).await?;
@@ -153,7 +185,7 @@ impl Extraction<'_> {
             key: self.key.clone(),
             labels: self.labels(),
         };
-        match snapshots(self.lease).commit(self.lease.request(message)).await {
+        match snapshots(self.lease.containerd()).commit(self.lease.request(message)).await {
             Ok(_) => Ok(()),
             // Another pull was faster with the same layer.
             Err(status) if status.code() == Code::AlreadyExists => {
@@ -169,14 +201,11 @@ impl Extraction<'_> {
             snapshotter: self.snapshotter.to_owned(),
             key: self.key.clone(),
         };
-        if let Err(status) = snapshots(self.lease).remove(self.lease.request(message)).await {
+        if let Err(status) =
+            snapshots(self.lease.containerd()).remove(self.lease.request(message)).await
+        {
             tracing::debug!(%status, "a snapshot is left to the garbage collector");
         }
-    }
-
-    async fn label(&self, blob: &Committed) -> Result<(), HandoffError> {
-        let diff_id = (UNCOMPRESSED.to_owned(), self.layer.diff_id.to_string());
-        content::add_labels(self.lease, blob.digest(), &content::Labels::from([diff_id])).await
     }
 
     fn labels(&self) -> HashMap<String, String> {

@@ -13,6 +13,7 @@ mod rules;
 mod sandbox;
 mod sweep;
 mod transfer;
+mod unchanged;
 mod word;
 
 use std::sync::Arc;
@@ -219,10 +220,15 @@ impl Gate {
     ) -> Result<ImageId, PullError> {
         let pinned = row.door() == Door::Sandbox
             || self.sandbox_image.as_ref() == Some(admission.reference());
+        if let Some(id) = self.unchanged(admission, image, pinned).await {
+            return Ok(id);
+        }
         let transfer = Transfer::begin(&self.containerd, repository, self.parallel_layers).await?;
         let outcome = transfer.hand_over(admission, image, pinned).await;
         row.bytes(transfer.bytes());
-        transfer.end().await;
+        if outcome.is_err() {
+            transfer.give_up().await;
+        }
         outcome
     }
 

@@ -39,8 +39,8 @@ impl<'a> Transfer<'a> {
         repository: &'a Repository,
         parallel_layers: usize,
     ) -> Result<Self, HandoffError> {
-        let snapshotter = containerd.snapshotter().await?;
-        let lease = Lease::create(containerd).await?;
+        let (snapshotter, lease) =
+            tokio::try_join!(containerd.snapshotter(), Lease::create(containerd))?;
         let bytes = Arc::default();
         Ok(Self { containerd, repository, parallel_layers, snapshotter, lease, bytes })
     }
@@ -50,15 +50,15 @@ impl<'a> Transfer<'a> {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Gives the lease back. Without an image record the collector removes everything.
-    pub(super) async fn end(self) {
+    /// Gives the lease of an image that did not get through back: the collector removes everything.
+    pub(super) async fn give_up(self) {
         if let Err(error) = self.lease.release().await {
             tracing::debug!(%error, "the lease is left to expire");
         }
     }
 
-    /// Writes everything in the order that keeps containerd's garbage collector and its CRI plugin
-    /// from ever seeing a half image (containerd-handoff.md 1.4.4).
+    /// Writes everything, and the image records last: containerd's garbage collector and its CRI plugin
+    /// never see a half image (containerd-handoff.md 1.4).
     pub(super) async fn hand_over(
         &self,
         admission: &Admission,
@@ -72,22 +72,21 @@ impl<'a> Transfer<'a> {
         let config = ImageConfig::parse(&body).map_err(malformed)?;
         let layers = image.content.layers(&config).map_err(malformed)?;
         let source = self.source(admission);
-
-        let manifest = self.put_manifests(image, &layers, &source).await?;
         let part = Part { descriptor: image.content.config().clone(), body, proof };
-        let config = self.put(Kind::Config, &part, &source).await?;
-        self.layers(&layers, &source).await?;
-        if let Some(top) = layers.last() {
-            let label = snapshot::reference(&self.snapshotter, &top.chain_id);
-            content::add_labels(&self.lease, config.digest(), &Labels::from([label])).await?;
-        }
+        let mut labels = source.clone();
+        labels
+            .extend(layers.last().map(|top| snapshot::reference(&self.snapshotter, &top.chain_id)));
 
-        let id = config.digest().to_string();
-        let (top, manifest) = manifest;
+        let ((top, manifest), config, ()) = tokio::try_join!(
+            self.put_manifests(image, &layers, &source),
+            self.put(Kind::Config, &part, &labels),
+            self.layers(&layers, &source),
+        )?;
+        let id = config.digest().clone();
         let parts = Parts { top, manifest, config };
         let names = publish(&self.lease, admission, &parts, pinned).await?;
         cri_store::wait(self.containerd, &id, &names, cri_store::PATIENCE).await?;
-        Ok(ImageId(id))
+        Ok(ImageId(id.to_string()))
     }
 
     /// The label that every blob of the image gets.
@@ -143,24 +142,37 @@ impl<'a> Transfer<'a> {
                 drop(fetched.send(committed));
                 std::future::ready(Ok(()))
             });
+        let (unpacked, mut unlabelled) = mpsc::unbounded_channel();
         let unpack = async {
+            let unpacked = unpacked;
             let mut committed = Vec::with_capacity(layers.len());
-            while committed.len() < layers.len() {
+            for layer in layers {
                 let Some(next) = waiting.recv().await else { break };
-                committed.push(next);
+                committed.push(next.clone());
                 self.unpack(layers, &committed).await?;
+                drop(unpacked.send((layer, next)));
             }
             Ok::<_, PullError>(())
         };
-        tokio::try_join!(fetch, unpack).map(drop)
+        let label = async {
+            while let Some((layer, blob)) = unlabelled.recv().await {
+                snapshot::label(&self.lease, layer, &blob).await?;
+            }
+            Ok(())
+        };
+        tokio::try_join!(fetch, unpack, label).map(drop)
     }
 
-    /// How many of the lowest layers are unpacked already. They are kept before they are looked for,
-    /// so that they stay; what the transfer itself writes, containerd puts under the lease.
+    /// How many of the lowest layers are unpacked already. Only those count that are there when the
+    /// lease keeps them; what the transfer itself writes, containerd puts under the lease.
     async fn unpacked(&self, layers: &[Layer]) -> Result<usize, HandoffError> {
         for (position, layer) in layers.iter().enumerate() {
+            let exists = || snapshot::exists(&self.lease, &self.snapshotter, &layer.chain_id);
+            if !exists().await? {
+                return Ok(position);
+            }
             self.lease.keep_snapshot(&self.snapshotter, &layer.chain_id).await?;
-            if !snapshot::exists(&self.lease, &self.snapshotter, &layer.chain_id).await? {
+            if !exists().await? {
                 return Ok(position);
             }
         }

@@ -131,7 +131,7 @@ async fn a_client_that_goes_away_leaves_nothing() {
     let scene = Scene::open(Version::V1_6).await;
     let image = sample::five(pullgate_tests::image::Compression::Plain);
     image.store(&scene.registry, "slow", "v1");
-    for milliseconds in [1, 5, 20, 50, 100, 200] {
+    for milliseconds in [1, 5, 10, 15, 20, 30, 40, 50, 70, 100, 200] {
         let before = scene.gate.log().matches("REASON=\"ABANDONED\"").count();
         let time = std::time::Duration::from_millis(milliseconds);
         if tokio::time::timeout(time, scene.pull("slow:v1")).await.is_ok() {

@@ -22,4 +22,5 @@ mod remembered;
 mod scene;
 mod secrets;
 mod sigstore;
+mod unchanged;
 mod verifier;
