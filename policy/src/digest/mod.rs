@@ -1,9 +1,15 @@
 //! Content digests, and the proof that bytes have one.
 
+mod lanes;
+mod state;
+
 use std::fmt;
 use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
+
+pub use lanes::Lanes;
+use state::State;
 
 /// Digest algorithms that the image specifications register. Only SHA-256 is ever verified, as in
 /// containers/image; the others parse, so that a reference that names them is refused for the right
@@ -166,7 +172,7 @@ pub struct Verifier {
     expected: Digest,
     size: u64,
     left: u64,
-    state: Sha256,
+    state: State,
 }
 
 impl Verifier {
@@ -177,7 +183,7 @@ impl Verifier {
     pub fn new(expected: &Digest, size: u64) -> Result<Self, BlobMismatch> {
         match expected.algorithm {
             Algorithm::Sha256 => {
-                Ok(Self { expected: expected.clone(), size, left: size, state: Sha256::new() })
+                Ok(Self { expected: expected.clone(), size, left: size, state: State::new() })
             }
             Algorithm::Sha384 | Algorithm::Sha512 => {
                 Err(BlobMismatch::Unsupported { algorithm: expected.algorithm })
@@ -200,10 +206,7 @@ impl Verifier {
     /// # Errors
     /// [`BlobMismatch::TooLong`] if they reach past the declared size; none of them is hashed then.
     pub fn update(&mut self, bytes: &[u8]) -> Result<(), BlobMismatch> {
-        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
-            return Err(BlobMismatch::TooLong { expected: self.size });
-        };
-        self.left = left;
+        self.count(bytes)?;
         self.state.update(bytes);
         Ok(())
     }
@@ -216,12 +219,19 @@ impl Verifier {
         if self.left > 0 {
             return Err(BlobMismatch::TooShort { expected: self.size, missing: self.left });
         }
-        let found =
-            Digest { algorithm: Algorithm::Sha256, hex: hex::encode(self.state.finalize()) };
+        let found = Digest { algorithm: Algorithm::Sha256, hex: hex::encode(self.state.finish()) };
         if found != self.expected {
             return Err(BlobMismatch::Digest { expected: self.expected, found });
         }
         Ok(VerifiedBlob { digest: found, size: self.size })
+    }
+
+    fn count(&mut self, bytes: &[u8]) -> Result<(), BlobMismatch> {
+        let Some(left) = self.left.checked_sub(bytes.len() as u64) else {
+            return Err(BlobMismatch::TooLong { expected: self.size });
+        };
+        self.left = left;
+        Ok(())
     }
 }
 

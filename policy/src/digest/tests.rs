@@ -76,6 +76,21 @@ fn the_instructions_have_a_name() {
     assert!(["x86 SHA-NI", "ARMv8 SHA2", "portable"].contains(&sha256_instructions()));
 }
 
+#[test]
+fn every_length_hashes_as_in_the_sha2_crate() {
+    let bytes: Vec<u8> = (0..=512_usize).map(|at| (at * 7).to_le_bytes()[0]).collect();
+    for length in 0..=512 {
+        let (bytes, _) = bytes.split_at(length);
+        for split in [0, 1, length / 2, length.saturating_sub(64), length] {
+            let (head, tail) = bytes.split_at(split.min(length));
+            let expected = Digest::sha256(bytes);
+            let mut verifier = Verifier::new(&expected, length as u64).expect("sha256");
+            verifier.update(head).and_then(|()| verifier.update(tail)).expect("within the size");
+            assert_eq!(verifier.finish().as_ref().map(VerifiedBlob::digest), Ok(&expected));
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn never_panics(text in any::<String>()) {
