@@ -8,6 +8,7 @@ pub mod cri;
 pub mod ctl;
 pub mod daemon;
 pub mod evidence;
+pub mod hash;
 pub mod ledger;
 pub mod metrics;
 pub mod pull;
