@@ -163,6 +163,9 @@ reasons! {
         Exempted = "EXEMPTED", Exempted:
             "the policy refuses the image, and a signed exemption of the admins let it in",
             "see EXEMPTION, and who signed it in SIGNER; mend what the message says before it ends";
+        HashingStopped = "HASHING_STOPPED", Failed:
+            "the thread that hashes content has ended, so nothing can be verified",
+            "restart pullgated and report it; [registry] interleave_hashing = false does without the thread";
         ImageNotFound = "IMAGE_NOT_FOUND", Failed:
             "the registry has no such image",
             "correct the image of the pod; the message names each host that was asked";

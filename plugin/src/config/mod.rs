@@ -80,6 +80,8 @@ pub struct Registry {
     pub max_parallel_layers: NonZeroUsize,
     /// How long a registry may send nothing.
     pub no_progress_timeout: Duration,
+    /// Whether one thread hashes the layers of all pulls together.
+    pub interleave_hashing: bool,
 }
 
 /// Where decisions are remembered, and how many.
@@ -224,6 +226,7 @@ impl Parser<'_> {
                 config_path: self.roots(roots)?,
                 max_parallel_layers: self.layers(registry.max_parallel_layers.unwrap_or(3))?,
                 no_progress_timeout: self.timeout("registry.no_progress_timeout", timeout)?,
+                interleave_hashing: registry.interleave_hashing.unwrap_or(true),
             },
             ledger: self.ledger(raw.ledger)?,
             metrics: self.metrics(raw.metrics)?,

@@ -74,6 +74,7 @@ pub(super) struct RawRegistry {
     pub(super) config_path: Option<String>,
     pub(super) max_parallel_layers: Option<u32>,
     pub(super) no_progress_timeout: Option<String>,
+    pub(super) interleave_hashing: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -26,6 +26,8 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 pub use error::HandoffError;
 
+use crate::hash::Hashing;
+
 /// The namespace of everything that belongs to Kubernetes.
 const NAMESPACE: &str = "k8s.io";
 
@@ -40,13 +42,21 @@ const METADATA_DEADLINE: Duration = Duration::from_secs(30);
 pub struct Containerd {
     channel: Channel,
     cleanups: TaskTracker,
+    hashing: Hashing,
 }
 
 impl Containerd {
     /// A client of the containerd that listens at `socket`. Must be called inside a tokio runtime.
     #[must_use]
     pub fn new(socket: &Path) -> Self {
-        Self { channel: connect(socket), cleanups: TaskTracker::new() }
+        let hashing = Hashing::by_each_pull();
+        Self { channel: connect(socket), cleanups: TaskTracker::new(), hashing }
+    }
+
+    /// The same, with content hashed by `hashing`.
+    #[must_use]
+    pub fn hashed_by(self, hashing: Hashing) -> Self {
+        Self { hashing, ..self }
     }
 
     /// Waits until what cancelled pulls left behind has been cleaned up.

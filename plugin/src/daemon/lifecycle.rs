@@ -165,6 +165,10 @@ impl Daemon {
             tracing::warn!("`metrics` stays as it was until a restart");
             config.metrics.clone_from(&self.config.metrics);
         }
+        if config.registry.interleave_hashing != self.config.registry.interleave_hashing {
+            tracing::warn!("`registry.interleave_hashing` stays as it was until a restart");
+            config.registry.interleave_hashing = self.config.registry.interleave_hashing;
+        }
         let gate = assemble(&config, Some(&self.gates.borrow()))?;
         startup::modes(&config);
         self.gates.send_replace(Arc::new(gate));

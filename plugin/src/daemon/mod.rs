@@ -11,7 +11,7 @@ mod startup;
 
 pub use command::{command, main};
 
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use pullgate_policy::reference::{PullReference, ReferenceError};
 use crate::config::Config;
 use crate::containerd::Containerd;
 use crate::evidence::{Collector, EvidenceError};
+use crate::hash::Hashing;
 use crate::ledger::{Ledger, LedgerError};
 use crate::pull::Gate;
 use crate::registry::{Registry, Settings};
@@ -56,10 +57,10 @@ pub(crate) fn assemble(config: &Config, previous: Option<&Gate>) -> Result<Gate,
             pause: PAUSE,
         }),
         collector: Collector::new(no_progress)?,
-        containerd: previous.map_or_else(
-            || Containerd::new(Path::new(&config.containerd.socket)),
-            |gate| gate.containerd.clone(),
-        ),
+        containerd: match previous {
+            Some(gate) => gate.containerd.clone(),
+            None => Containerd::new(&config.containerd.socket).hashed_by(hashing(config)?),
+        },
         parallel_layers: config.registry.max_parallel_layers.get(),
         sandbox_image: sandbox_image.transpose().map_err(AssemblyError::SandboxImage)?,
         platform: Platform::new(std::env::consts::OS, std::env::consts::ARCH, ""),
@@ -71,12 +72,22 @@ pub(crate) fn assemble(config: &Config, previous: Option<&Gate>) -> Result<Gate,
     })
 }
 
+fn hashing(config: &Config) -> Result<Hashing, AssemblyError> {
+    if config.registry.interleave_hashing {
+        return Hashing::interleaved().map_err(AssemblyError::Hashing);
+    }
+    Ok(Hashing::by_each_pull())
+}
+
 /// Why there is no gate.
 #[derive(Debug, thiserror::Error)]
 pub enum AssemblyError {
     /// Signature stores cannot be read.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
+    /// There is no room for the thread that hashes.
+    #[error("no thread for `registry.interleave_hashing`")]
+    Hashing(#[source] io::Error),
     /// There is no room for a ledger, not even in memory.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

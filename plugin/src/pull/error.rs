@@ -11,6 +11,7 @@ use crate::audit::Reason;
 use crate::containerd::HandoffError;
 use crate::containerd::content::IngestError;
 use crate::evidence::EvidenceError;
+use crate::hash::HashingError;
 use crate::registry::{CredentialsError, RegistryError};
 use crate::trust::TrustError;
 
@@ -42,6 +43,9 @@ pub enum PullError {
     /// containerd did not take the image.
     #[error(transparent)]
     Handoff(#[from] HandoffError),
+    /// Content could not be verified.
+    #[error("the image's content could not be hashed")]
+    Hashing(#[source] HashingError),
     /// The image is not one that can be run.
     #[error("{image}")]
     Manifest {
@@ -102,6 +106,7 @@ impl From<IngestError<RegistryError>> for PullError {
     fn from(error: IngestError<RegistryError>) -> Self {
         match error {
             IngestError::Handoff(error) => Self::Handoff(error),
+            IngestError::Hashing(error) => Self::Hashing(error),
             IngestError::Mismatch { digest, source } => Self::Blob { digest, source },
             IngestError::Source(error) => Self::Registry(error),
         }
@@ -131,7 +136,7 @@ impl PullError {
             | Self::Rejected(_)
             | Self::Trust(_)
             | Self::Unverified { .. } => Class::Rejected,
-            Self::SandboxUnknown => Class::Internal,
+            Self::Hashing(_) | Self::SandboxUnknown => Class::Internal,
             Self::Handoff(HandoffError::DiffId { .. }) => Class::Malformed,
             Self::Handoff(_) => Class::Runtime,
             Self::NoPlatform { .. } => Class::NotFound,
@@ -160,6 +165,7 @@ impl PullError {
             | Self::Checkpoint { .. }
             | Self::Credentials(_)
             | Self::Handoff(_)
+            | Self::Hashing(_)
             | Self::Manifest { .. }
             | Self::Namespace(_)
             | Self::NoPlatform { .. }
@@ -182,6 +188,7 @@ impl PullError {
             Self::Handoff(HandoffError::DiffId { .. }) => Reason::DiffIdMismatch,
             Self::Handoff(HandoffError::DiskFull { .. }) => Reason::DiskFull,
             Self::Handoff(_) => Reason::ContainerdFailed,
+            Self::Hashing(_) => Reason::HashingStopped,
             Self::Manifest { .. } => Reason::ManifestInvalid,
             Self::Namespace(_) => Reason::NamespaceInvalid,
             Self::NoPlatform { .. } => Reason::PlatformMissing,

@@ -15,7 +15,14 @@ type Row = (&'static str, Code, &'static str, &'static str);
 
 #[tokio::test]
 async fn broken_images_end_in_their_own_reason() {
-    let scene = Scene::open(Version::V1_6).await;
+    for extra in ["registry.interleave_hashing = true\n", "registry.interleave_hashing = false\n"] {
+        let settings = Settings { extra: extra.to_owned(), ..Settings::default() };
+        let scene = Scene::with(Version::V1_6, containerd::Settings::default(), settings).await;
+        broken_images(&scene).await;
+    }
+}
+
+async fn broken_images(scene: &Scene) {
     let registry = &scene.registry;
     broken::wrong_diff_id().store(registry, "diffid", "v1");
     broken::too_many_diff_ids().store(registry, "count", "v1");
@@ -41,9 +48,9 @@ async fn broken_images_end_in_their_own_reason() {
         ("gone:v1", Code::NotFound, "does not have it (404)", "IMAGE_NOT_FOUND"),
     ];
     for row in rows {
-        refused(&scene, row).await;
+        refused(scene, row).await;
     }
-    next_pull_works(&scene).await;
+    next_pull_works(scene).await;
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ use self::write::{CHUNK_BYTES, Expected, STALL, Write};
 use super::error::of;
 use super::lease::Lease;
 use super::{Containerd, HandoffError, MESSAGE_BYTES, request};
+use crate::hash::{Hashing, HashingError};
 
 /// The longest label that containerd stores, key and value together.
 const LABEL_BYTES: usize = 4096;
@@ -113,7 +114,7 @@ where
         }
         Begun::Empty(mut ingest) => {
             let filled = match open.await {
-                Ok(source) => ingest.fill(source).await,
+                Ok(source) => ingest.fill(source, &lease.containerd().hashing).await,
                 Err(source) => Err(IngestError::Source(source)),
             };
             let outcome = match filled {
@@ -201,6 +202,9 @@ pub enum IngestError<E: std::error::Error + 'static> {
     /// containerd did not take it.
     #[error(transparent)]
     Handoff(#[from] HandoffError),
+    /// Nobody verified the bytes.
+    #[error(transparent)]
+    Hashing(HashingError),
     /// The bytes are not what the descriptor says.
     #[error("{digest}")]
     Mismatch {
@@ -268,26 +272,35 @@ impl Ingest {
     }
 
     /// Hashes and writes the whole source.
-    async fn fill<S, E>(&mut self, source: S) -> Result<VerifiedBlob, IngestError<E>>
+    async fn fill<S, E>(
+        &mut self,
+        source: S,
+        hashing: &Hashing,
+    ) -> Result<VerifiedBlob, IngestError<E>>
     where
         S: Stream<Item = Result<Bytes, E>>,
         E: std::error::Error + 'static,
     {
         let digest = self.digest.clone();
         let mismatch = |source| IngestError::Mismatch { digest: digest.clone(), source };
-        let mut verifier = Verifier::new(&self.digest, self.size).map_err(mismatch)?;
+        let failed = |error| match error {
+            HashingError::Mismatch(source) => mismatch(source),
+            HashingError::Stopped => IngestError::Hashing(error),
+        };
+        let verifier = Verifier::new(&self.digest, self.size).map_err(mismatch)?;
+        let mut hasher = hashing.begin(verifier);
         let mut source = std::pin::pin!(source);
         let mut chunk = Vec::with_capacity(CHUNK_BYTES);
         while let Some(bytes) = source.next().await {
             let bytes = bytes.map_err(IngestError::Source)?;
-            verifier.update(&bytes).map_err(mismatch)?;
+            hasher = hasher.update(&bytes).await.map_err(failed)?;
             chunk.extend_from_slice(&bytes);
             if chunk.len() >= CHUNK_BYTES {
                 let full = mem::replace(&mut chunk, Vec::with_capacity(CHUNK_BYTES));
                 self.write.append(full).await?;
             }
         }
-        let proof = verifier.finish().map_err(mismatch)?;
+        let proof = hasher.finish().await.map_err(failed)?;
         self.write.append(chunk).await?;
         Ok(proof)
     }
