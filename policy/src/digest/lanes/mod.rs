@@ -98,6 +98,10 @@ impl Lanes {
 
     /// Hashes the blocks that the first lanes have in common; false if it takes longer than one lane
     /// after the other.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(unused_variables, reason = "without a kernel there is no value to call this on")
+    )]
     fn together(self, lanes: &mut [Lane<'_>]) -> bool {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
