@@ -1,10 +1,6 @@
 //! What the command `pullgate` prints, word for word.
 
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    reason = "a test ends where it cannot go on"
-)]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test ends where it cannot go on")]
 
 mod check;
 mod doctor;
