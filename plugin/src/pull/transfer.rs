@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use pullgate_policy::Admission;
 use pullgate_policy::limits;
 use pullgate_policy::manifest::{Descriptor, ImageConfig, Index, Layer};
@@ -78,9 +78,9 @@ impl<'a> Transfer<'a> {
             .extend(layers.last().map(|top| snapshot::reference(&self.snapshotter, &top.chain_id)));
 
         let ((top, manifest), config, ()) = tokio::try_join!(
-            self.put_manifests(image, &layers, &source),
-            self.put(Kind::Config, &part, &labels),
-            self.layers(&layers, &source),
+            self.put_manifests(image, &layers, &source).boxed(),
+            self.put(Kind::Config, &part, &labels).boxed(),
+            self.layers(&layers, &source).boxed(),
         )?;
         let id = config.digest().clone();
         let parts = Parts { top, manifest, config };
