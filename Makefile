@@ -1,7 +1,7 @@
 # pullgate. `make` lists the targets.
 SHELL := /bin/bash -euo pipefail
 .DELETE_ON_ERROR:
-.PHONY: help demo test conformance differential fuzz bench lint audit build release deb rpm reproducible install-test-deps
+.PHONY: help demo test conformance differential fuzz bench bench-check lint audit build release deb rpm reproducible install-test-deps
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z -]+:.*## / { printf "%-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ fuzz: ## Feed each parser of foreign bytes for PULLGATE_FUZZ_SECONDS (default 60
 bench: install-test-deps release ## Measure pulls, hashing and decisions against containerd, openssl, skopeo and cosign
 	cargo run --quiet --release --package pullgate-tests --bin measure
 	cargo run --quiet --release --package pullgate-tests --bin decide
+
+bench-check: bench ## Measure, and fail where a ratio is worse than the committed one by more than noise
+	cargo run --quiet --release --package pullgate-tests --bin measure check
 
 lint: ## Check the formatting and run clippy
 	cargo fmt --all --check

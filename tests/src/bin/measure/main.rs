@@ -4,7 +4,8 @@
 //! Both sides pull the same image from the same registry in turn, each time into an empty store. A row
 //! gives the median of its figures and how far they spread; ratios of neighbours mean the same on a fast
 //! machine and on a busy one. Also written to `target/bench.json`. `measure create`, `hash`, `proxy`,
-//! `pull` and `growth` do one part, `measure pull five` one image.
+//! `pull` and `growth` do one part, `measure pull five` one image; `measure check` compares the last
+//! run with the committed one.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -15,6 +16,7 @@
 use pullgate_tests::version::Version;
 use pullgate_tests::{latency, place};
 
+mod check;
 mod growth;
 mod hash;
 mod proxy;
@@ -28,6 +30,9 @@ async fn main() {
     let mut arguments = std::env::args().skip(1);
     let what = arguments.next();
     let is_wanted = |part: &str| what.as_deref().is_none_or(|what| what == part);
+    if is_wanted("check") && what.is_some() {
+        return checked();
+    }
     let mut report = Report::default();
     if is_wanted("create") {
         for version in Version::available() {
@@ -52,6 +57,15 @@ async fn main() {
         let json = serde_json::to_vec_pretty(&report.0).expect("rows of numbers and text");
         std::fs::write(place::target().join("bench.json"), json).expect("bench.json to be written");
     }
+}
+
+/// Fails if what was measured last is worse than what is committed.
+fn checked() {
+    let measured = std::fs::read(place::target().join("bench.json")).expect("`make bench` first");
+    let rows = |json: &[u8]| -> Vec<Row> { serde_json::from_slice(json).expect("rows") };
+    let regressions = check::regressions(&rows(include_bytes!("committed.json")), &rows(&measured));
+    assert!(regressions.is_empty(), "slower than before:\n{}", regressions.join("\n"));
+    println!("nothing is slower than before");
 }
 
 /// What a decision from the ledger adds to a call.
