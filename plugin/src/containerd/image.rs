@@ -18,6 +18,8 @@ use super::lease::Lease;
 use super::snapshot::wire;
 use super::{Containerd, HandoffError, cri_store, request};
 
+pub(super) const GET: &str = "images.Get";
+
 const MANAGED: &str = "io.cri-containerd.image";
 const MANAGED_BY_CRI: &str = "managed";
 const PINNED: &str = "io.cri-containerd.pinned";
@@ -93,18 +95,26 @@ fn names(admission: &Admission, top: &Digest, id: &Digest) -> ([String; 2], Opti
     ([id.to_string(), format!("{repository}@{top}")], tagged)
 }
 
+/// The record called `name`; none if there is no such record.
+pub(super) async fn record(
+    containerd: &Containerd,
+    name: &str,
+) -> Result<Option<Image>, HandoffError> {
+    let get = request(GetImageRequest { name: name.to_owned() });
+    match ImagesClient::new(containerd.channel.clone()).get(get).await {
+        Ok(answer) => Ok(Some(answer.into_inner().image.unwrap_or_default())),
+        Err(status) if status.code() == Code::NotFound => Ok(None),
+        Err(status) => Err(HandoffError::from_status(GET, status)),
+    }
+}
+
 async fn is_written(
     containerd: &Containerd,
     name: &str,
     top: &Digest,
     pinned: bool,
 ) -> Result<bool, HandoffError> {
-    let get = request(GetImageRequest { name: name.to_owned() });
-    let image = match ImagesClient::new(containerd.channel.clone()).get(get).await {
-        Ok(answer) => answer.into_inner().image.unwrap_or_default(),
-        Err(status) if status.code() == Code::NotFound => return Ok(false),
-        Err(status) => return Err(HandoffError::from_status("images.Get", status)),
-    };
+    let Some(image) = record(containerd, name).await? else { return Ok(false) };
     let same = image.target.is_some_and(|target| target.digest == top.to_string());
     let labelled = |key, value| image.labels.get(key).is_some_and(|found| found == value);
     Ok(same && labelled(MANAGED, MANAGED_BY_CRI) && (!pinned || labelled(PINNED, IS_PINNED)))

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
+use containerd_client::services::v1::ReadContentRequest;
 use containerd_client::services::v1::content_client::ContentClient;
-use containerd_client::services::v1::images_client::ImagesClient;
-use containerd_client::services::v1::{GetImageRequest, ReadContentRequest};
 use pullgate_policy::digest::Digest;
 use pullgate_proto::runtime_service_client::RuntimeServiceClient;
 use pullgate_proto::{
@@ -15,7 +14,7 @@ use pullgate_proto::{
 use tonic::Code;
 
 use super::error::of;
-use super::{Containerd, HandoffError, MESSAGE_BYTES, request};
+use super::{Containerd, HandoffError, MESSAGE_BYTES, image, request};
 
 /// Where kubelet tells whose container it is.
 const POD_NAMESPACE: &str = "io.kubernetes.pod.namespace";
@@ -76,18 +75,10 @@ impl Containerd {
     /// # Errors
     /// [`HandoffError`] if containerd does not tell.
     pub async fn target(&self, name: &str) -> Result<Option<Target>, HandoffError> {
-        const CALL: &str = "images.Get";
-        let message = GetImageRequest { name: name.to_owned() };
-        match ImagesClient::new(self.channel.clone()).get(request(message)).await {
-            Ok(answer) => {
-                let target = answer.into_inner().image.and_then(|image| image.target);
-                let target = target.unwrap_or_default();
-                let digest = digest(CALL, &target.digest)?;
-                Ok(Some(Target { media_type: target.media_type, digest }))
-            }
-            Err(status) if status.code() == Code::NotFound => Ok(None),
-            Err(status) => Err(HandoffError::from_status(CALL, status)),
-        }
+        let Some(record) = image::record(self, name).await? else { return Ok(None) };
+        let target = record.target.unwrap_or_default();
+        let digest = digest(image::GET, &target.digest)?;
+        Ok(Some(Target { media_type: target.media_type, digest }))
     }
 
     /// The content `digest`, not yet hashed; none if containerd does not hold it, or it is larger than

@@ -65,14 +65,14 @@ pub async fn label(lease: &Lease, layer: &Layer, blob: &Committed) -> Result<(),
 /// # Errors
 /// [`HandoffError`] if containerd refuses to tell.
 pub async fn exists(
-    lease: &Lease,
+    containerd: &Containerd,
     snapshotter: &str,
     chain_id: &Digest,
 ) -> Result<bool, HandoffError> {
-    match stat(lease, snapshotter, chain_id).await {
+    match stat(containerd, snapshotter, chain_id).await {
         Ok(()) => Ok(true),
         Err(status) if status.code() == Code::NotFound => Ok(false),
-        Err(status) => Err(HandoffError::from_status(STAT, status)),
+        Err(status) => Err(HandoffError::from_status("snapshots.Stat", status)),
     }
 }
 
@@ -87,26 +87,15 @@ pub async fn is_kept(
     chain_id: &Digest,
 ) -> Result<bool, HandoffError> {
     let (key, value) = reference(snapshotter, chain_id);
-    let mut client = snapshots(containerd);
-    let stat = client.stat(request(stat_of(snapshotter, chain_id)));
-    let (labels, there) = tokio::join!(containerd.labels(config), stat);
-    let there = match there {
-        Ok(_) => true,
-        Err(status) if status.code() == Code::NotFound => false,
-        Err(status) => return Err(HandoffError::from_status(STAT, status)),
-    };
-    Ok(there && labels?.is_some_and(|labels| labels.get(&key) == Some(&value)))
+    let there = exists(containerd, snapshotter, chain_id);
+    let (labels, there) = tokio::try_join!(containerd.labels(config), there)?;
+    Ok(there && labels.is_some_and(|labels| labels.get(&key) == Some(&value)))
 }
 
-const STAT: &str = "snapshots.Stat";
-
-async fn stat(lease: &Lease, snapshotter: &str, chain_id: &Digest) -> Result<(), Status> {
-    let message = lease.request(stat_of(snapshotter, chain_id));
-    snapshots(lease.containerd()).stat(message).await.map(drop)
-}
-
-fn stat_of(snapshotter: &str, chain_id: &Digest) -> StatSnapshotRequest {
-    StatSnapshotRequest { snapshotter: snapshotter.to_owned(), key: chain_id.to_string() }
+async fn stat(containerd: &Containerd, snapshotter: &str, chain_id: &Digest) -> Result<(), Status> {
+    let (snapshotter, key) = (snapshotter.to_owned(), chain_id.to_string());
+    let message = request(StatSnapshotRequest { snapshotter, key });
+    snapshots(containerd).stat(message).await.map(drop)
 }
 
 fn snapshots(containerd: &Containerd) -> SnapshotsClient<tonic::transport::Channel> {
@@ -147,7 +136,7 @@ impl Extraction<'_> {
     async fn keep(&self, call: &'static str) -> Result<(), HandoffError> {
         let chain_id = &self.layer.chain_id;
         self.lease.keep_snapshot(self.snapshotter, chain_id).await?;
-        let there = stat(self.lease, self.snapshotter, chain_id).await;
+        let there = stat(self.lease.containerd(), self.snapshotter, chain_id).await;
         there.map_err(|status| self.missing(call, status))
     }
 

@@ -167,7 +167,7 @@ impl<'a> Transfer<'a> {
     /// lease keeps them; what the transfer itself writes, containerd puts under the lease.
     async fn unpacked(&self, layers: &[Layer]) -> Result<usize, HandoffError> {
         for (position, layer) in layers.iter().enumerate() {
-            let exists = || snapshot::exists(&self.lease, &self.snapshotter, &layer.chain_id);
+            let exists = || snapshot::exists(self.containerd, &self.snapshotter, &layer.chain_id);
             if !exists().await? {
                 return Ok(position);
             }
