@@ -135,9 +135,10 @@ async fn write(
     let image =
         Image { name: name.to_owned(), labels, target: Some(wire(top)), ..Image::default() };
 
-    let mut client = ImagesClient::new(lease.containerd().channel.clone());
+    let containerd = lease.containerd();
+    let mut client = ImagesClient::new(containerd.channel.clone());
     let create = CreateImageRequest { image: Some(image.clone()), ..CreateImageRequest::default() };
-    match client.create(lease.request(create)).await {
+    let written = match client.create(lease.request(create)).await {
         Ok(_) => Ok(()),
         Err(status) if status.code() == Code::AlreadyExists => {
             let update = UpdateImageRequest {
@@ -145,9 +146,10 @@ async fn write(
                 update_mask: Some(FieldMask { paths }),
                 ..UpdateImageRequest::default()
             };
-            client.update(lease.request(update)).await.map_err(of("images.Update"))?;
-            Ok(())
+            client.update(lease.request(update)).await.map(drop).map_err(of("images.Update"))
         }
         Err(status) => Err(HandoffError::from_status("images.Create", status)),
-    }
+    };
+    containerd.records.changed();
+    written
 }

@@ -13,9 +13,11 @@ pub mod snapshot;
 pub mod store;
 
 mod error;
+mod records;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
@@ -27,6 +29,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 pub use error::HandoffError;
 
 use crate::hash::Hashing;
+use records::Records;
 
 /// The namespace of everything that belongs to Kubernetes.
 const NAMESPACE: &str = "k8s.io";
@@ -43,6 +46,7 @@ pub struct Containerd {
     channel: Channel,
     cleanups: TaskTracker,
     hashing: Hashing,
+    records: Arc<Records>,
 }
 
 impl Containerd {
@@ -50,7 +54,8 @@ impl Containerd {
     #[must_use]
     pub fn new(socket: &Path) -> Self {
         let hashing = Hashing::by_each_pull();
-        Self { channel: connect(socket), cleanups: TaskTracker::new(), hashing }
+        let (cleanups, records) = (TaskTracker::new(), Arc::default());
+        Self { channel: connect(socket), cleanups, hashing, records }
     }
 
     /// The same, with content hashed by `hashing`.

@@ -70,15 +70,22 @@ impl Containerd {
         Ok(Some(Present { id, names: [image.repo_tags, image.repo_digests].concat() }))
     }
 
-    /// What the image record `name` points to; none if there is no such record.
+    /// What the image record `name` points to; none if there is no such record. It is asked for unless it
+    /// is known from before and [`Containerd::follow_records`] runs.
     ///
     /// # Errors
     /// [`HandoffError`] if containerd does not tell.
     pub async fn target(&self, name: &str) -> Result<Option<Target>, HandoffError> {
+        let moment = match self.records.get(name) {
+            Ok(known) => return Ok(Some(known)),
+            Err(moment) => moment,
+        };
         let Some(record) = image::record(self, name).await? else { return Ok(None) };
         let target = record.target.unwrap_or_default();
         let digest = digest(image::GET, &target.digest)?;
-        Ok(Some(Target { media_type: target.media_type, digest }))
+        let target = Target { media_type: target.media_type, digest };
+        self.records.keep(moment, name, &target);
+        Ok(Some(target))
     }
 
     /// The content `digest`, not yet hashed; none if containerd does not hold it, or it is larger than

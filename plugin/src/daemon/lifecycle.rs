@@ -47,16 +47,17 @@ pub(super) async fn run(
     let _scrapes = scrapes::serve(&config, &metrics).await;
     let server = cri::serve(listener, door(upstream, gate.clone(), metrics));
     let mut daemon = Daemon { path, config, level, gates };
+    let containerd = daemon.gates.borrow().containerd.clone();
     tokio::select! {
         () = daemon.work(&mut signals, &policy) => {}
         () = anchors::watch(gate.clone()) => {}
         () = scrapes::measure(gate) => {}
+        () = containerd.follow_records() => {}
     }
     stop(&server, &mut signals.stop).await;
     let audits = daemon.gates.borrow().audits.clone();
     audits.drain().await;
     // What cancelled pulls left in containerd is given back before the runtime ends.
-    let containerd = daemon.gates.borrow().containerd.clone();
     if tokio::time::timeout(CLEAN_UP, containerd.drain()).await.is_err() {
         tracing::warn!("a lease is left to expire: containerd did not answer in time");
     }

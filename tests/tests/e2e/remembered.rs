@@ -53,18 +53,47 @@ async fn ask(version: Version) {
     let gate = scene.gate.cri().await;
     gate.pull(&name()).await.expect("a signed image");
 
+    known(&scene, port, &image).await;
     for name in [name(), String::new()] {
-        let before = calls(port).await;
-        for _ in 0..CONTAINERS {
-            let status = create(&gate, &image, &name).await;
-            assert!(status.message().contains("sandbox"), "accepted: {}", status.message());
-        }
-        let after = calls(port).await;
-        let more = [0, 1].map(|number| after[number] - before[number]);
-        assert_eq!(more, [CONTAINERS, 0], "images.Get and ImageStatus, as `{name}`");
+        let calls = asked(port, &gate, &image, &name, CONTAINERS).await;
+        assert_eq!(calls, [0, 0], "images.Get and ImageStatus, as `{name}`");
     }
     changed_key(&scene, &release, &image).await;
+    changed_record(&scene, port, &image).await;
     removed(&scene, &image).await;
+}
+
+/// Waits until containerd has told of the last records that were written, and their targets are known.
+async fn known(scene: &Scene, port: u16, image: &Image) {
+    let gate = scene.gate.cri().await;
+    let known = async || asked(port, &gate, image, &name(), 1).await == [0, 0];
+    scene.wait_until("a container costs no call", known).await;
+}
+
+/// What containerd is asked while so many containers are created, each of which the gate lets pass.
+async fn asked(port: u16, gate: &Cri, image: &Image, name: &str, containers: u64) -> [u64; 2] {
+    let before = calls(port).await;
+    for _ in 0..containers {
+        let status = create(gate, image, name).await;
+        assert!(status.message().contains("sandbox"), "accepted: {}", status.message());
+    }
+    let after = calls(port).await;
+    [0, 1].map(|number| after[number] - before[number])
+}
+
+/// A record that somebody changes is asked for again, until it is known again.
+async fn changed_record(scene: &Scene, port: u16, image: &Image) {
+    let (gate, native) = (scene.gate.cri().await, scene.native().await);
+    sample::tiny("other").store(&scene.registry, "other", "v1");
+    let other = format!("{NAME}/other:v1");
+    native.pull(&other).await.expect("containerd's own pull");
+    known(scene, port, image).await;
+    for target in [&other, &name()] {
+        scene.containerd.ctr(&["images", "tag", "--force", target, &image.config.digest]);
+        let [records, _] = asked(port, &gate, image, &name(), 1).await;
+        assert!(records > 0, "the ID stands for {target} now, and nobody looked");
+    }
+    known(scene, port, image).await;
 }
 
 /// Another key in the same file counts for the next container, and so does the old one put back.
