@@ -1,9 +1,6 @@
 //! What the gate adds to a call that passes it.
 
-use std::fmt;
 use std::time::{Duration, Instant};
-
-use serde::Serialize;
 
 use crate::containerd::Containerd;
 use crate::cri::{Cri, container, pod};
@@ -23,55 +20,21 @@ const CALLS: usize = 1000;
 /// Calls before that do not count.
 const WARM_UP: usize = 200;
 
-/// The time of one kind of call, in microseconds.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Latency {
-    /// The median.
-    pub p50_us: i64,
-    /// Of 100 calls one is slower.
-    pub p99_us: i64,
+/// What the gate adds to one kind of call, in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Added {
+    /// To the median.
+    pub p50: f64,
+    /// To the time that one of 100 calls exceeds.
+    pub p99: f64,
 }
 
-/// One kind of call at containerd and at the gate before it.
-#[derive(Debug, Serialize)]
-pub struct Comparison {
-    /// Of all calls to containerd.
-    pub containerd: Latency,
-    /// Of all calls to the gate.
-    pub pullgate: Latency,
-    /// What the gate adds in each round.
-    pub rounds: Vec<Latency>,
-}
-
-impl fmt::Display for Comparison {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { containerd, pullgate, .. } = self;
-        let all = added(*containerd, *pullgate);
-        let range = |of: fn(&Latency) -> i64| {
-            let rounds = self.rounds.iter().map(of);
-            let (least, most) = (rounds.clone().min(), rounds.max());
-            format!("{} to {}", least.unwrap_or_default(), most.unwrap_or_default())
-        };
-        write!(
-            f,
-            "added p50 {} us (rounds {}), p99 {} us (rounds {}); containerd {} and {}, pullgate {} and {}",
-            all.p50_us,
-            range(|round| round.p50_us),
-            all.p99_us,
-            range(|round| round.p99_us),
-            containerd.p50_us,
-            containerd.p99_us,
-            pullgate.p50_us,
-            pullgate.p99_us,
-        )
-    }
-}
-
-/// `CreateContainer` of an accepted image, at containerd and at the gate before it.
+/// `CreateContainer` of an accepted image, at containerd and at the gate before it in turn, in several
+/// rounds.
 ///
 /// The sandbox does not exist: containerd refuses the call at once, and what the gate adds is not lost
 /// in the making of a container. The gate has decided by then, as for any other container.
-pub async fn creating(version: Version) -> Comparison {
+pub async fn creating(version: Version) -> Vec<Added> {
     let (registry, hosts) = (Registry::start(Access::Open).await, Hosts::new());
     let (release, lookaside) = (Signer::new(), Lookaside::new());
     hosts.point(NAME, &registry);
@@ -91,14 +54,15 @@ pub async fn creating(version: Version) -> Comparison {
     ours.pull(&name).await.expect("a signed image");
     let id = &image.config.digest;
     in_turn(&native, &ours, id, &name, WARM_UP).await;
-    let (mut theirs, mut ourselves, mut rounds) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
-        let (one, other) = in_turn(&native, &ours, id, &name, CALLS).await;
-        rounds.push(added(summary(&one), summary(&other)));
-        theirs.extend(one);
-        ourselves.extend(other);
+        let (mut theirs, mut ourselves) = in_turn(&native, &ours, id, &name, CALLS).await;
+        theirs.sort_unstable();
+        ourselves.sort_unstable();
+        let added = |at: usize| ourselves[at].saturating_sub(theirs[at]).as_secs_f64() * 1e6;
+        rounds.push(Added { p50: added(CALLS / 2), p99: added(CALLS * 99 / 100) });
     }
-    Comparison { containerd: summary(&theirs), pullgate: summary(&ourselves), rounds }
+    rounds
 }
 
 /// The times of calls to each of two servers.
@@ -124,16 +88,4 @@ async fn create(cri: &Cri, id: &str, name: &str) -> Duration {
     let taken = start.elapsed();
     assert!(status.message().contains("sandbox"), "the gate let it pass: {}", status.message());
     taken
-}
-
-fn added(without: Latency, with: Latency) -> Latency {
-    let (p50_us, p99_us) = (with.p50_us - without.p50_us, with.p99_us - without.p99_us);
-    Latency { p50_us, p99_us }
-}
-
-fn summary(times: &[Duration]) -> Latency {
-    let mut times: Vec<u128> = times.iter().map(Duration::as_micros).collect();
-    times.sort_unstable();
-    let at = |part: usize| i64::try_from(times[times.len() * part / 100]).unwrap_or(i64::MAX);
-    Latency { p50_us: at(50), p99_us: at(99) }
 }

@@ -23,7 +23,7 @@ mod proxy;
 mod pull;
 mod row;
 
-use self::row::{Report, Row};
+use self::row::{Report, Row, Unit};
 
 #[tokio::main]
 async fn main() {
@@ -36,7 +36,7 @@ async fn main() {
     let mut report = Report::default();
     if is_wanted("create") {
         for version in Version::available() {
-            creating(version).await;
+            creating(version, &mut report).await;
         }
     }
     if is_wanted("hash") {
@@ -69,10 +69,12 @@ fn checked() {
 }
 
 /// What a decision from the ledger adds to a call.
-async fn creating(version: Version) {
-    let found = latency::creating(version).await;
-    println!("{:<36} {found}", format!("create, cached, containerd {version}"));
-    let path = place::target().join(format!("bench-create-{version}.json"));
-    let json = serde_json::to_vec_pretty(&found).expect("numbers");
-    std::fs::write(path, json).expect("the file to be written");
+async fn creating(version: Version, report: &mut Report) {
+    let rounds = latency::creating(version).await;
+    let mut add = |what: &str, values: Vec<f64>| {
+        let name = format!("create, cached, {version}: added at {what}");
+        report.add(Row::of(name, Unit::Microseconds, values));
+    };
+    add("p50", rounds.iter().map(|round| round.p50).collect());
+    add("p99", rounds.iter().map(|round| round.p99).collect());
 }
