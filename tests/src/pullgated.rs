@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::UnixDatagram;
+use tokio::time::sleep;
 
 use crate::containerd::{Containerd, SANDBOX_IMAGE};
 use crate::cri::Cri;
@@ -67,6 +69,23 @@ impl Pullgated {
     /// Starts it again on what it had, after [`Self::stop`] or [`Self::kill`].
     pub async fn start_again(&mut self) {
         self.process = spawn(&self.command, self.directory.path()).await;
+    }
+
+    /// The same, and how long it took from the start of the process to its first answer.
+    pub async fn start_again_timed(&mut self) -> Duration {
+        let start = Instant::now();
+        let (process, ready) = begin(&self.command, self.directory.path());
+        self.process = process;
+        let (socket, mut taken) = (self.socket(), Duration::ZERO);
+        while taken.is_zero() {
+            let cri = Cri::connect(&socket).await;
+            match cri {
+                Some(cri) if cri.version().await.is_ok() => taken = start.elapsed(),
+                _ => sleep(Duration::from_millis(1)).await,
+            }
+        }
+        self.process.until("ready", async |_| said_ready(&ready)).await;
+        taken
     }
 
     /// Its ledger.
@@ -136,14 +155,19 @@ impl Pullgated {
 }
 
 async fn spawn(command: &Command, directory: &Path) -> Process {
+    let (mut process, ready) = begin(command, directory);
+    process.until("ready", async |_| said_ready(&ready)).await;
+    process
+}
+
+/// The process, and where it says that it is ready.
+fn begin(command: &Command, directory: &Path) -> (Process, UnixDatagram) {
     let notify = directory.join("notify.sock");
     if notify.exists() {
         std::fs::remove_file(&notify).expect("the socket of the last start to be removed");
     }
     let ready = UnixDatagram::bind(&notify).expect("a socket in a directory of our own");
-    let mut process = Process::start("pullgated", command, &directory.join("log"));
-    process.until("ready", async |_| said_ready(&ready)).await;
-    process
+    (Process::start("pullgated", command, &directory.join("log")), ready)
 }
 
 /// Dotted keys at the top: `extra` can add to every table.

@@ -127,12 +127,16 @@ SELECT max(id) FROM decision WHERE config IN (SELECT config FROM present)
     AND outcome IN ('accepted', 'rejected')
 GROUP BY name, config, policy";
 
-pub(super) const DROP_OLD: &str =
-    "DELETE FROM decision WHERE at < ?1 AND id NOT IN (SELECT id FROM kept)";
+pub(super) const DROP_OLD: &str = "
+DELETE FROM decision WHERE id IN
+    (SELECT id FROM decision WHERE at < ?1 AND id NOT IN (SELECT id FROM kept) LIMIT ?2)";
 
 pub(super) const DROP_OLDEST: &str = "
 DELETE FROM decision WHERE id IN
-    (SELECT id FROM decision ORDER BY id IN (SELECT id FROM kept), id LIMIT ?1)";
+    (SELECT id FROM decision WHERE id NOT IN (SELECT id FROM kept) ORDER BY id LIMIT ?1)";
+
+pub(super) const DROP_OLDEST_KEPT: &str =
+    "DELETE FROM decision WHERE id IN (SELECT id FROM decision ORDER BY id LIMIT ?1)";
 
 /// What no decision needs any more.
 pub(super) const DROP_ORPHANS: &str = "

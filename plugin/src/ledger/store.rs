@@ -21,6 +21,10 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Rows between two looks at the bounds.
 const ROWS_A_LOOK: u32 = 256;
 
+/// Rows that are dropped in one transaction. The next start reads through what the log holds of one that
+/// did not end.
+const ROWS_A_STEP: i64 = 2048;
+
 /// The most evidence that one row brings: far above any real image's manifest and signatures. What has
 /// more is decided from the registry.
 const EVIDENCE_BYTES: usize = 1 << 20;
@@ -266,24 +270,36 @@ impl Store {
     /// [`LedgerError`] if it cannot be removed.
     pub fn prune(&mut self, now: SystemTime) -> Result<(), LedgerError> {
         self.since_look = 0;
-        let bounds = self.bounds;
-        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        change.execute_batch(sql::KEEP)?;
+        let (bounds, connection) = (self.bounds, &mut self.connection);
+        connection.execute_batch(sql::KEEP)?;
         let oldest = now.checked_sub(bounds.retention).unwrap_or(SystemTime::UNIX_EPOCH);
-        change.execute(sql::DROP_OLD, [microseconds(oldest)])?;
-        let number = |statement| change.query_row(statement, (), |row| row.get::<_, i64>(0));
+        let oldest = microseconds(oldest);
+        while connection.execute(sql::DROP_OLD, (oldest, ROWS_A_STEP))? > 0 {}
+        let number = |statement| connection.query_row(statement, (), |row| row.get::<_, i64>(0));
         let rows = number(sql::COUNT)?;
         let excess = rows - i64::from(bounds.max_rows);
         // Past the size, an eighth goes at a time, until the next look.
         let excess =
             if number(sql::BYTES_USED)? > FILE_BYTES { excess.max(rows / 8) } else { excess };
-        if excess > 0 {
-            change.execute(sql::DROP_OLDEST, [excess])?;
-        }
+        let excess = excess - drop_rows(connection, sql::DROP_OLDEST, excess)?;
+        drop_rows(connection, sql::DROP_OLDEST_KEPT, excess)?;
+        let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         change.execute_batch(sql::DROP_ORPHANS)?;
         change.commit()?;
         Ok(())
     }
+}
+
+/// Drops so many rows by `statement`, and returns how many it found.
+fn drop_rows(connection: &Connection, statement: &str, count: i64) -> Result<i64, LedgerError> {
+    let mut dropped = 0;
+    while dropped < count {
+        match connection.execute(statement, [ROWS_A_STEP.min(count - dropped)])? {
+            0 => break,
+            step => dropped += i64::try_from(step).unwrap_or(i64::MAX),
+        }
+    }
+    Ok(dropped)
 }
 
 /// Brings a file of any earlier version up to date.

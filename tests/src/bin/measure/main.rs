@@ -4,7 +4,7 @@
 //! Both sides pull the same image from the same registry in turn, each time into an empty store. A row
 //! gives the median of its figures and how far they spread; ratios of neighbours mean the same on a fast
 //! machine and on a busy one. Also written to `target/bench.json`. `measure create`, `hash`, `proxy`,
-//! `pull` and `growth` do one part, `measure pull five` one image; `measure check` compares the last
+//! `pull` and `growth` do one part, `measure pull five` one image, `measure growth rows` one table; `measure check` compares the last
 //! run with the committed one.
 #![expect(
     clippy::expect_used,
@@ -33,6 +33,7 @@ async fn main() {
     if is_wanted("check") && what.is_some() {
         return checked();
     }
+    let names: Vec<String> = arguments.collect();
     let mut report = Report::default();
     if is_wanted("create") {
         for version in Version::available() {
@@ -48,10 +49,10 @@ async fn main() {
         proxy::measure(&mut report).await;
     }
     if is_wanted("pull") {
-        pull::measure(&arguments.collect::<Vec<_>>(), &mut report).await;
+        pull::measure(&names, &mut report).await;
     }
     if is_wanted("growth") {
-        growth::measure(&mut report).await;
+        growth::measure(&names, &mut report).await;
     }
     if what.is_none() {
         let json = serde_json::to_vec_pretty(&report.0).expect("rows of numbers and text");
