@@ -12,6 +12,7 @@ pub mod settings;
 pub mod snapshot;
 pub mod store;
 
+mod batched;
 mod error;
 mod records;
 
@@ -29,6 +30,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 pub use error::HandoffError;
 
 use crate::hash::Hashing;
+use batched::Batched;
 use records::Records;
 
 /// The namespace of everything that belongs to Kubernetes.
@@ -83,7 +85,10 @@ pub(crate) fn connect(socket: &Path) -> Channel {
     let socket = PathBuf::from(socket);
     let connector = tower::service_fn(move |_: Uri| {
         let socket = socket.clone();
-        async move { Ok::<_, io::Error>(TokioIo::new(UnixStream::connect(socket).await?)) }
+        async move {
+            let stream = UnixStream::connect(socket).await?;
+            Ok::<_, io::Error>(TokioIo::new(Batched::new(stream)))
+        }
     });
     Endpoint::from_static("http://localhost")
         .initial_connection_window_size(4 << 20)

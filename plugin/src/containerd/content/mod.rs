@@ -294,11 +294,12 @@ impl Ingest {
         while let Some(bytes) = source.next().await {
             let bytes = bytes.map_err(IngestError::Source)?;
             hasher = hasher.update(&bytes).await.map_err(failed)?;
-            chunk.extend_from_slice(&bytes);
-            if chunk.len() >= CHUNK_BYTES {
+            // A vector that had to grow would be copied.
+            if chunk.len() + bytes.len() > CHUNK_BYTES {
                 let full = mem::replace(&mut chunk, Vec::with_capacity(CHUNK_BYTES));
                 self.write.append(full).await?;
             }
+            chunk.extend_from_slice(&bytes);
         }
         let proof = hasher.finish().await.map_err(failed)?;
         self.write.append(chunk).await?;

@@ -4,8 +4,8 @@
 //! Both sides pull the same image from the same registry in turn, each time into an empty store. A row
 //! gives the median of its figures and how far they spread; ratios of neighbours mean the same on a fast
 //! machine and on a busy one. Also written to `target/bench.json`. `measure create`, `hash`, `proxy`,
-//! `pull` and `growth` do one part, `measure pull five` one image, `measure growth rows` one table; `measure check` compares the last
-//! run with the committed one.
+//! `pull` and `growth` do one part, `measure pull five` one image, `measure growth rows` one table;
+//! `measure check` compares the last run with the committed one.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
