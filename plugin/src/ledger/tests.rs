@@ -215,6 +215,24 @@ fn the_oldest_goes_first_and_what_is_on_the_node_last() {
 }
 
 #[test]
+fn more_rows_than_one_transaction_drops_go_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ledger.db");
+    let now = SystemTime::now();
+    let entry = Entry { at: now, ..entry("a", Outcome::Accepted) };
+    let mut store = Store::open(&path, BOUNDS).unwrap();
+    for _ in 0..5000 {
+        store.record(&entry, &Evidence::default()).unwrap();
+    }
+    drop(store);
+    let mut store = Store::open(&path, Bounds { max_rows: 100, ..BOUNDS }).unwrap();
+    store.prune(now).unwrap();
+    assert_eq!(store.history(&all()).unwrap().len(), 100);
+    store.prune(now + BOUNDS.retention * 2).unwrap();
+    assert_eq!(store.history(&all()).unwrap().len(), 0);
+}
+
+#[test]
 fn rows_are_bounded_while_they_are_written() {
     let mut store = Store::in_memory(Bounds { max_rows: 10, ..BOUNDS }).unwrap();
     let entry = Entry { at: SystemTime::now(), ..entry("a", Outcome::Accepted) };
