@@ -96,7 +96,7 @@ async fn a_reload_takes_a_valid_configuration_and_no_other(node: &Node) {
     node.write(CONFIG, edited("loud"));
     let refused = node.attempt("systemctl reload pullgated");
     assert!(!refused.status.success(), "a file that is not valid fails the reload");
-    let journal = node.run("journalctl -u pullgated");
+    let journal = node.run("journalctl --sync; journalctl -u pullgated");
     assert!(journal.contains("`log.level`: found `loud`"), "{journal}");
     node.write(CONFIG, edited("debug"));
     node.run("systemctl reload pullgated");
