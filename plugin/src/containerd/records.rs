@@ -40,6 +40,13 @@ struct Known {
     targets: HashMap<String, Target>,
 }
 
+impl Known {
+    fn forget(&mut self) {
+        self.changes += 1;
+        self.targets.clear();
+    }
+}
+
 /// A moment in the life of the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Moment(u64);
@@ -63,14 +70,12 @@ impl Records {
     fn forget(&self, told: bool) {
         let mut known = self.known();
         known.told = told;
-        known.changes += 1;
-        known.targets.clear();
+        known.forget();
     }
 
     /// Forgets all, because a record is written here: the event about it comes later.
     pub(super) fn changed(&self) {
-        let told = self.known().told;
-        self.forget(told);
+        self.known().forget();
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -132,11 +137,18 @@ mod tests {
         Target { media_type: String::new(), digest: Digest::sha256(text.as_bytes()) }
     }
 
+    fn ask(records: &Records, name: &str) {
+        let moment = records.get(name).unwrap_err();
+        records.keep(moment, name, &target("one"));
+    }
+
     #[test]
     fn nothing_is_kept_while_changes_are_not_told() {
         let records = Records::default();
-        let moment = records.get("a").unwrap_err();
-        records.keep(moment, "a", &target("one"));
+        ask(&records, "a");
+        records.get("a").unwrap_err();
+        records.changed();
+        ask(&records, "a");
         records.get("a").unwrap_err();
     }
 
@@ -148,8 +160,7 @@ mod tests {
         let ended = |records: &Records| records.forget(false);
         for end in [Records::changed, told, ended] {
             records.forget(true);
-            let moment = records.get("a").unwrap_err();
-            records.keep(moment, "a", &target("one"));
+            ask(&records, "a");
             assert_eq!(records.get("a"), Ok(target("one")));
             records.get("b").unwrap_err();
             end(&records);
@@ -172,9 +183,7 @@ mod tests {
         let records = Records::default();
         records.forget(true);
         for number in 0..=MOST {
-            let name = number.to_string();
-            let moment = records.get(&name).unwrap_err();
-            records.keep(moment, &name, &target("one"));
+            ask(&records, &number.to_string());
         }
         records.get(&(MOST - 1).to_string()).unwrap();
         records.get(&MOST.to_string()).unwrap_err();
