@@ -270,20 +270,18 @@ impl Store {
     /// [`LedgerError`] if it cannot be removed.
     pub fn prune(&mut self, now: SystemTime) -> Result<(), LedgerError> {
         self.since_look = 0;
-        let (bounds, connection) = (self.bounds, &mut self.connection);
+        let (bounds, connection) = (self.bounds, &self.connection);
         connection.execute_batch(sql::KEEP)?;
         let oldest = now.checked_sub(bounds.retention).unwrap_or(SystemTime::UNIX_EPOCH);
         let oldest = microseconds(oldest);
         while connection.execute(sql::DROP_OLD, (oldest, ROWS_A_STEP))? > 0 {}
-        let number = |statement| connection.query_row(statement, (), |row| row.get::<_, i64>(0));
-        let rows = number(sql::COUNT)?;
+        let Size { rows, bytes } = self.size()?;
         let excess = rows - i64::from(bounds.max_rows);
         // Past the size, an eighth goes at a time, until the next look.
-        let excess =
-            if number(sql::BYTES_USED)? > FILE_BYTES { excess.max(rows / 8) } else { excess };
+        let excess = if bytes > FILE_BYTES { excess.max(rows / 8) } else { excess };
         let excess = excess - drop_rows(connection, sql::DROP_OLDEST, excess)?;
         drop_rows(connection, sql::DROP_OLDEST_KEPT, excess)?;
-        let change = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let change = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         change.execute_batch(sql::DROP_ORPHANS)?;
         change.commit()?;
         Ok(())
