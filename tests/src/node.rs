@@ -68,6 +68,12 @@ impl Node {
         std::fs::write(path, content).expect("a file inside the node");
     }
 
+    /// All that its journal has of pullgated so far, in one of journalctl's formats.
+    #[must_use]
+    pub fn journal(&self, output: &str) -> String {
+        self.run(&format!("journalctl --sync; journalctl -u pullgated -o {output}"))
+    }
+
     /// Runs a shell script inside and returns what it printed, on either output. Panics with that if
     /// it fails.
     pub fn run(&self, script: &str) -> String {

@@ -83,7 +83,7 @@ async fn refusals_and_admissions_are_in_the_journal(node: &Node, shop: &Shop) {
 
 /// Reason and image of each pull in the journal.
 fn outcomes(node: &Node) -> Vec<(String, String)> {
-    let journal = node.run("journalctl --sync; journalctl -u pullgated -o json");
+    let journal = node.journal("json");
     let records = journal.lines().map(|line| serde_json::from_str(line).unwrap());
     let field = |record: &serde_json::Value, name| Some(record.get(name)?.as_str()?.to_owned());
     records
@@ -96,12 +96,12 @@ async fn a_reload_takes_a_valid_configuration_and_no_other(node: &Node) {
     node.write(CONFIG, edited("loud"));
     let refused = node.attempt("systemctl reload pullgated");
     assert!(!refused.status.success(), "a file that is not valid fails the reload");
-    let journal = node.run("journalctl --sync; journalctl -u pullgated");
+    let journal = node.journal("short");
     assert!(journal.contains("`log.level`: found `loud`"), "{journal}");
     node.write(CONFIG, edited("debug"));
     node.run("systemctl reload pullgated");
     // This systemd does not wait for the end of a reload; reload.rs has one that does.
-    let read = || node.run("journalctl -u pullgated").contains("the configuration was read again");
+    let read = || node.journal("short").contains("the configuration was read again");
     until(read, "the daemon to read it").await;
     let active = || node.attempt("systemctl is-active pullgated.service").status.success();
     until(active, "the service to be active again").await;
@@ -131,7 +131,7 @@ async fn an_upgrade_lets_pulls_end(node: &Node, shop: &Shop) {
         seen(&next_version())
     ));
     let upgrade = std::thread::spawn(move || dpkg.output().unwrap());
-    let stopping = || node.run("journalctl -u pullgated").contains("stopping: calls under way");
+    let stopping = || node.journal("short").contains("stopping: calls under way");
     until(stopping, "the old daemon to stop").await;
     let cri = node.cri().await;
     let queued = tokio::spawn(async move { cri.version().await });

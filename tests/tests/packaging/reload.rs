@@ -25,6 +25,6 @@ async fn a_reload_is_over_when_systemctl_returns() {
 
 /// How often the journal says that the daemon took a configuration.
 fn reloads(node: &Node) -> usize {
-    let journal = node.run("journalctl --sync; journalctl -u pullgated");
+    let journal = node.journal("short");
     journal.matches("the configuration was read again").count()
 }

@@ -27,6 +27,6 @@ async fn a_daemon_that_hangs_is_replaced_and_its_callers_wait_in_the_socket() {
     assert_ne!(process(), hung);
     assert_eq!(socket(), before);
     assert_eq!(node.run("systemctl show pullgated -p NRestarts --value"), "1\n");
-    let journal = node.run("journalctl --sync; journalctl -u pullgated");
+    let journal = node.journal("short");
     assert!(journal.contains("Watchdog timeout (limit 2s)!"), "{journal}");
 }

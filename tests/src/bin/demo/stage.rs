@@ -80,7 +80,7 @@ impl Stage {
     pub(crate) fn log(&self) -> String {
         match self {
             Self::Here(_, gate) => gate.log(),
-            Self::Node(node) => node.run("journalctl --sync; journalctl -u pullgated"),
+            Self::Node(node) => node.journal("short"),
         }
     }
 }
