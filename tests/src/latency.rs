@@ -1,4 +1,4 @@
-//! What the gate adds to a call that passes it.
+//! What the gate adds to calls: at containerd and at the gate before it in turn, in several rounds.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,10 @@ use crate::version::Version;
 
 const NAME: &str = "registry.example";
 
-/// Rounds, and the calls that each side takes in turn in one of them: a hundredth of them are ten.
+/// Rounds, each of which has its own figures.
 const ROUNDS: usize = 5;
+
+/// Calls of each side in a round that decides about a container: a hundredth of them are ten.
 const CALLS: usize = 1000;
 
 /// Calls before that do not count.
@@ -29,8 +31,28 @@ pub struct Added {
     pub p99: f64,
 }
 
-/// `CreateContainer` of an accepted image, at containerd and at the gate before it in turn, in several
-/// rounds.
+/// What `ours` takes longer than `theirs` in each round of so many calls.
+pub async fn added(
+    calls: usize,
+    theirs: impl AsyncFn() -> Duration,
+    ours: impl AsyncFn() -> Duration,
+) -> Vec<Added> {
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let (mut first, mut second) = (Vec::new(), Vec::new());
+        for _ in 0..calls {
+            first.push(theirs().await);
+            second.push(ours().await);
+        }
+        first.sort_unstable();
+        second.sort_unstable();
+        let added = |at: usize| second[at].saturating_sub(first[at]).as_secs_f64() * 1e6;
+        rounds.push(Added { p50: added(calls / 2), p99: added(calls * 99 / 100) });
+    }
+    rounds
+}
+
+/// `CreateContainer` of an accepted image.
 ///
 /// The sandbox does not exist: containerd refuses the call at once, and what the gate adds is not lost
 /// in the making of a container. The gate has decided by then, as for any other container.
@@ -53,32 +75,13 @@ pub async fn creating(version: Version) -> Vec<Added> {
     let (native, ours) = (containerd.cri().await, gate.cri().await);
     ours.pull(&name).await.expect("a signed image");
     let id = &image.config.digest;
-    in_turn(&native, &ours, id, &name, WARM_UP).await;
-    let mut rounds = Vec::new();
-    for _ in 0..ROUNDS {
-        let (mut theirs, mut ourselves) = in_turn(&native, &ours, id, &name, CALLS).await;
-        theirs.sort_unstable();
-        ourselves.sort_unstable();
-        let added = |at: usize| ourselves[at].saturating_sub(theirs[at]).as_secs_f64() * 1e6;
-        rounds.push(Added { p50: added(CALLS / 2), p99: added(CALLS * 99 / 100) });
+    for _ in 0..WARM_UP {
+        create(&native, id, &name).await;
+        create(&ours, id, &name).await;
     }
-    rounds
-}
-
-/// The times of calls to each of two servers.
-async fn in_turn(
-    one: &Cri,
-    other: &Cri,
-    id: &str,
-    name: &str,
-    calls: usize,
-) -> (Vec<Duration>, Vec<Duration>) {
-    let (mut first, mut second) = (Vec::with_capacity(calls), Vec::with_capacity(calls));
-    for _ in 0..calls {
-        first.push(create(one, id, name).await);
-        second.push(create(other, id, name).await);
-    }
-    (first, second)
+    let (theirs, ours) =
+        (async || create(&native, id, &name).await, async || create(&ours, id, &name).await);
+    added(CALLS, theirs, ours).await
 }
 
 async fn create(cri: &Cri, id: &str, name: &str) -> Duration {

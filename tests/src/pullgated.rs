@@ -8,12 +8,12 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::UnixDatagram;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::containerd::{Containerd, SANDBOX_IMAGE};
 use crate::cri::Cri;
 use crate::place;
-use crate::process::{self, Process};
+use crate::process::{self, PATIENCE, Process};
 
 /// What a test may want different.
 #[derive(Debug, Clone, Default)]
@@ -76,14 +76,14 @@ impl Pullgated {
         let start = Instant::now();
         let (process, ready) = begin(&self.command, self.directory.path());
         self.process = process;
-        let (socket, mut taken) = (self.socket(), Duration::ZERO);
-        while taken.is_zero() {
-            let cri = Cri::connect(&socket).await;
-            match cri {
-                Some(cri) if cri.version().await.is_ok() => taken = start.elapsed(),
-                _ => sleep(Duration::from_millis(1)).await,
+        let socket = self.socket();
+        let answer = async {
+            while async { Cri::connect(&socket).await?.version().await.ok() }.await.is_none() {
+                sleep(Duration::from_millis(1)).await;
             }
-        }
+            start.elapsed()
+        };
+        let taken = timeout(PATIENCE, answer).await.expect("Version to be answered");
         self.process.until("ready", async |_| said_ready(&ready)).await;
         taken
     }

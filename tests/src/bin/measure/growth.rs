@@ -12,6 +12,7 @@ use pullgate_tests::signer::{Lookaside, Signer};
 use pullgate_tests::version::Version;
 use pullgate_tests::{ledger, sample};
 
+use crate::is_named;
 use crate::row::{Report, Row, Unit};
 
 const NAME: &str = "registry.example";
@@ -31,7 +32,7 @@ pub(crate) async fn measure(only: &[String], report: &mut Report) {
     hosts.point(NAME, &registry);
     let containerd = Containerd::start(version, hosts.path()).await;
     let bench = Bench { registry, hosts, containerd };
-    let wanted = |part: &str| only.is_empty() || only.iter().any(|name| name == part);
+    let wanted = |part| is_named(only, part);
     if wanted("layers") {
         bench.layers(report).await;
     }

@@ -23,21 +23,22 @@ mod proxy;
 mod pull;
 mod row;
 
-use self::row::{Report, Row, Unit};
+use self::row::{Report, Row};
 
 #[tokio::main]
 async fn main() {
     let mut arguments = std::env::args().skip(1);
     let what = arguments.next();
     let is_wanted = |part: &str| what.as_deref().is_none_or(|what| what == part);
-    if is_wanted("check") && what.is_some() {
+    if what.as_deref() == Some("check") {
         return checked();
     }
     let names: Vec<String> = arguments.collect();
     let mut report = Report::default();
     if is_wanted("create") {
         for version in Version::available() {
-            creating(version, &mut report).await;
+            let rounds = latency::creating(version).await;
+            report.added(&format!("create, cached, {version}:"), &rounds);
         }
     }
     if is_wanted("hash") {
@@ -60,6 +61,11 @@ async fn main() {
     }
 }
 
+/// Whether a part is measured: those that are named, or all.
+fn is_named(names: &[String], part: &str) -> bool {
+    names.is_empty() || names.iter().any(|name| name == part)
+}
+
 /// Fails if what was measured last is worse than what is committed.
 fn checked() {
     let measured = std::fs::read(place::target().join("bench.json")).expect("`make bench` first");
@@ -67,15 +73,4 @@ fn checked() {
     let regressions = check::regressions(&rows(include_bytes!("committed.json")), &rows(&measured));
     assert!(regressions.is_empty(), "slower than before:\n{}", regressions.join("\n"));
     println!("nothing is slower than before");
-}
-
-/// What a decision from the ledger adds to a call.
-async fn creating(version: Version, report: &mut Report) {
-    let rounds = latency::creating(version).await;
-    let mut add = |what: &str, values: Vec<f64>| {
-        let name = format!("create, cached, {version}: added at {what}");
-        report.add(Row::of(name, Unit::Microseconds, values));
-    };
-    add("p50", rounds.iter().map(|round| round.p50).collect());
-    add("p99", rounds.iter().map(|round| round.p99).collect());
 }

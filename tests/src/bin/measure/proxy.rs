@@ -7,14 +7,13 @@ use pullgate_proto::GetEventsRequest;
 use pullgate_tests::containerd::Containerd;
 use pullgate_tests::cri::Cri;
 use pullgate_tests::hosts::Hosts;
-use pullgate_tests::process;
 use pullgate_tests::pullgated::{self, Pullgated};
 use pullgate_tests::version::Version;
+use pullgate_tests::{latency, process};
 
 use crate::row::{Report, Row, Unit, mebibytes};
 
 const CALLS: usize = 2000;
-const ROUNDS: usize = 5;
 const AT_A_TIME: usize = 500;
 const STREAMS: usize = 50;
 
@@ -33,21 +32,8 @@ pub(crate) async fn measure(report: &mut Report) {
 }
 
 async fn unary(native: &Cri, ours: &Cri, report: &mut Report) {
-    let (mut medians, mut tails) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let (mut theirs, mut added) = (Vec::new(), Vec::new());
-        for _ in 0..CALLS {
-            theirs.push(version(native).await);
-            added.push(version(ours).await);
-        }
-        theirs.sort_unstable();
-        added.sort_unstable();
-        let more = |at: usize| microseconds(added[at].saturating_sub(theirs[at]));
-        medians.push(more(CALLS / 2));
-        tails.push(more(CALLS * 99 / 100));
-    }
-    report.add(Row::of("Version, added at p50".to_owned(), Unit::Microseconds, medians));
-    report.add(Row::of("Version, added at p99".to_owned(), Unit::Microseconds, tails));
+    let added = latency::added(CALLS, async || version(native).await, async || version(ours).await);
+    report.added("Version,", &added.await);
 }
 
 /// Bursts of calls beside open event streams: what they leave behind when they are over.
@@ -88,10 +74,6 @@ async fn version(cri: &Cri) -> Duration {
     let start = Instant::now();
     cri.version().await.expect("Version to be answered");
     start.elapsed()
-}
-
-fn microseconds(time: Duration) -> f64 {
-    time.as_secs_f64() * 1e6
 }
 
 fn resident(gate: &Pullgated) -> f64 {

@@ -13,6 +13,7 @@ use pullgate_tests::registry::{Access, Registry};
 use pullgate_tests::sample;
 use pullgate_tests::version::Version;
 
+use crate::is_named;
 use crate::row::{Report, Row, Unit, mebibytes};
 
 /// An image, how often each side pulls it, and what is compared with what.
@@ -70,8 +71,7 @@ fn plain() -> Image {
 pub(crate) async fn measure(only: &[String], report: &mut Report) {
     let (registry, hosts) = (Registry::start(Access::Open).await, Hosts::new());
     hosts.point("registry.example", &registry);
-    let wanted = |case: &&Case| only.is_empty() || only.iter().any(|name| name == case.name);
-    let cases: Vec<&Case> = CASES.iter().filter(wanted).collect();
+    let cases: Vec<&Case> = CASES.iter().filter(|case| is_named(only, case.name)).collect();
     for case in &cases {
         (case.image)().store(&registry, case.name, "v1");
     }

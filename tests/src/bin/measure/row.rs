@@ -1,5 +1,6 @@
 //! The lines of the report.
 
+use pullgate_tests::latency::Added;
 use serde::{Deserialize, Serialize};
 
 /// One figure.
@@ -67,5 +68,14 @@ impl Report {
     pub(crate) fn add(&mut self, row: Row) {
         row.print();
         self.0.push(row);
+    }
+
+    /// What the gate adds to the calls that `what` names, in each round.
+    pub(crate) fn added(&mut self, what: &str, rounds: &[Added]) {
+        let mut add = |at: &str, values| {
+            self.add(Row::of(format!("{what} added at {at}"), Unit::Microseconds, values));
+        };
+        add("p50", rounds.iter().map(|round| round.p50).collect());
+        add("p99", rounds.iter().map(|round| round.p99).collect());
     }
 }
