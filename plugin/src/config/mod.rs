@@ -52,6 +52,8 @@ pub struct Containerd {
     pub socket: PathBuf,
     /// The image that it makes sandboxes of, if it is to be pinned as containerd would.
     pub sandbox_image: Option<String>,
+    /// Whether layers are written as files into its content store, where it adopts them.
+    pub place_layers: bool,
 }
 
 /// Where the policy lies.
@@ -209,6 +211,7 @@ impl Parser<'_> {
             containerd: Containerd {
                 socket: self.socket("containerd.socket", containerd)?,
                 sandbox_image: raw.containerd.sandbox_image,
+                place_layers: raw.containerd.place_layers.unwrap_or(true),
             },
             policy: Policy {
                 path: self.absolute("policy.path", raw.policy.path)?,

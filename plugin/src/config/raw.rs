@@ -30,6 +30,7 @@ pub(super) struct RawCri {
 pub(super) struct RawContainerd {
     pub(super) socket: Option<String>,
     pub(super) sandbox_image: Option<String>,
+    pub(super) place_layers: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

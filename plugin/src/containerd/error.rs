@@ -1,6 +1,8 @@
 //! What can go wrong between pullgate and containerd.
 
 use std::error::Error as _;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use pullgate_policy::digest::Digest;
 use tonic::{Code, Status};
@@ -17,6 +19,17 @@ pub enum HandoffError {
         expected: Digest,
         /// What containerd hashed while unpacking.
         found: String,
+    },
+    /// A file of containerd's content store cannot be written or read.
+    #[error(
+        "{}: look at the disk, or set [containerd] place_layers = false in /etc/pullgate/config.toml",
+        path.display()
+    )]
+    Disk {
+        /// The file, or its folder as long as it has no name.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
     /// containerd's disk is full.
     #[error("no space left on containerd's disk ({call})")]
@@ -92,6 +105,14 @@ pub enum HandoffError {
 }
 
 impl HandoffError {
+    /// Turns what the disk said about `path` into its cause.
+    pub(super) fn from_disk(path: &Path, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::StorageFull {
+            return Self::DiskFull { call: "write" };
+        }
+        Self::Disk { path: path.to_owned(), source }
+    }
+
     /// Turns the status of `call` into its cause.
     pub(super) fn from_status(call: &'static str, status: Status) -> Self {
         // containerd passes ENOSPC on as text only, under several codes.

@@ -31,6 +31,7 @@ pub use error::HandoffError;
 
 use crate::hash::Hashing;
 use batched::Batched;
+use content::Placing;
 use records::Records;
 
 /// The namespace of everything that belongs to Kubernetes.
@@ -48,6 +49,7 @@ pub struct Containerd {
     channel: Channel,
     cleanups: TaskTracker,
     hashing: Hashing,
+    placing: Arc<Placing>,
     records: Arc<Records>,
 }
 
@@ -56,14 +58,22 @@ impl Containerd {
     #[must_use]
     pub fn new(socket: &Path) -> Self {
         let hashing = Hashing::by_each_pull();
-        let (cleanups, records) = (TaskTracker::new(), Arc::default());
-        Self { channel: connect(socket), cleanups, hashing, records }
+        let (cleanups, placing, records) = (TaskTracker::new(), Arc::default(), Arc::default());
+        Self { channel: connect(socket), cleanups, hashing, placing, records }
     }
 
     /// The same, with content hashed by `hashing`.
     #[must_use]
     pub fn hashed_by(self, hashing: Hashing) -> Self {
         Self { hashing, ..self }
+    }
+
+    /// The same, with layers placed as files into the folder of its content store where that is
+    /// possible, or sent over its API.
+    #[must_use]
+    pub fn layers_placed(self, placed: bool) -> Self {
+        let placing = if placed { Placing::default() } else { Placing::off() };
+        Self { placing: Arc::new(placing), ..self }
     }
 
     /// Waits until what cancelled pulls left behind has been cleaned up.

@@ -102,7 +102,7 @@ impl Containerd {
         Ok(Inventory { folder: self.content_folder().await?, namespaces })
     }
 
-    async fn content_folder(&self) -> Result<PathBuf, HandoffError> {
+    pub(super) async fn content_folder(&self) -> Result<PathBuf, HandoffError> {
         const CALL: &str = "introspection.Plugins";
         let filters = vec!["type==io.containerd.content.v1".to_owned()];
         let plugins = request(PluginsRequest { filters });

@@ -166,9 +166,17 @@ impl Daemon {
             tracing::warn!("`metrics` stays as it was until a restart");
             config.metrics.clone_from(&self.config.metrics);
         }
-        if config.registry.interleave_hashing != self.config.registry.interleave_hashing {
-            tracing::warn!("`registry.interleave_hashing` stays as it was until a restart");
-            config.registry.interleave_hashing = self.config.registry.interleave_hashing;
+        let (hashing, placing) =
+            (self.config.registry.interleave_hashing, self.config.containerd.place_layers);
+        let fixed = [
+            ("registry.interleave_hashing", &mut config.registry.interleave_hashing, hashing),
+            ("containerd.place_layers", &mut config.containerd.place_layers, placing),
+        ];
+        for (key, new, old) in fixed {
+            if *new != old {
+                tracing::warn!("`{key}` stays {old} until a restart");
+                *new = old;
+            }
         }
         let gate = assemble(&config, Some(&self.gates.borrow()))?;
         startup::modes(&config);

@@ -59,7 +59,9 @@ pub(crate) fn assemble(config: &Config, previous: Option<&Gate>) -> Result<Gate,
         collector: Collector::new(no_progress)?,
         containerd: match previous {
             Some(gate) => gate.containerd.clone(),
-            None => Containerd::new(&config.containerd.socket).hashed_by(hashing(config)?),
+            None => Containerd::new(&config.containerd.socket)
+                .hashed_by(hashing(config)?)
+                .layers_placed(config.containerd.place_layers),
         },
         parallel_layers: config.registry.max_parallel_layers.get(),
         sandbox_image: sandbox_image.transpose().map_err(AssemblyError::SandboxImage)?,

@@ -187,8 +187,8 @@ impl<'a> Transfer<'a> {
                 bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
             }))
         };
-        let committed = content::ingest(&self.lease, Kind::Layer, blob, source, open).await;
-        committed.map_err(|error: IngestError<RegistryError>| error.into())
+        let ingest = content::ingest(&self.lease, Kind::Layer, blob, source, open).boxed();
+        ingest.await.map_err(|error: IngestError<RegistryError>| error.into())
     }
 
     /// Unpacks the last of `committed`; all of them again where a parent went away meanwhile.

@@ -9,6 +9,7 @@
 mod audit;
 mod broken;
 mod bundle;
+mod counts;
 mod crash;
 mod environment;
 mod exemption;
@@ -16,6 +17,7 @@ mod identity;
 mod journal;
 mod metrics;
 mod namespaces;
+mod placed;
 mod pods;
 mod refused;
 mod remembered;

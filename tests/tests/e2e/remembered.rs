@@ -1,9 +1,5 @@
 //! Containers of an image that was accepted before: what they cost, and what ends it.
 
-use std::net::TcpListener;
-
-use pullgate::transport::Tls;
-use pullgate_tests::containerd;
 use pullgate_tests::cri::{Cri, container, pod};
 use pullgate_tests::image::Image;
 use pullgate_tests::pullgated::{Settings, policy};
@@ -12,6 +8,7 @@ use pullgate_tests::signer::{Lookaside, Signer};
 use pullgate_tests::version::Version;
 use tonic::Status;
 
+use crate::counts::{CALLS, Counts};
 use crate::scene::{NAME, Scene};
 
 /// Containers that are asked for.
@@ -36,16 +33,14 @@ async fn ask(version: Version) {
     if !Version::available().contains(&version) {
         return;
     }
-    let port = free_port();
+    let counts = Counts::new();
     let (release, lookaside) = (Signer::new(), Lookaside::new());
     let settings = Settings {
         policy: Some(policy(NAME, &release.public_key())),
         registries_d: Some(lookaside.registries_d(NAME, &lookaside.url())),
         ..Settings::default()
     };
-    let extra = format!("[metrics]\n  address = \"127.0.0.1:{port}\"");
-    let containerd = containerd::Settings { extra, ..containerd::Settings::default() };
-    let scene = Scene::with(version, containerd, settings).await;
+    let scene = Scene::with(version, counts.shown_by(Default::default()), settings).await;
     let image = sample::tiny("remembered");
     image.store(&scene.registry, "remembered", "v1");
     let digest = &image.manifest.digest;
@@ -53,47 +48,47 @@ async fn ask(version: Version) {
     let gate = scene.gate.cri().await;
     gate.pull(&name()).await.expect("a signed image");
 
-    known(&scene, port, &image).await;
+    known(&scene, counts, &image).await;
     for name in [name(), String::new()] {
-        let calls = asked(port, &gate, &image, &name, CONTAINERS).await;
+        let calls = asked(counts, &gate, &image, &name, CONTAINERS).await;
         assert_eq!(calls, [0, 0], "images.Get and ImageStatus, as `{name}`");
     }
     changed_key(&scene, &release, &image).await;
-    changed_record(&scene, port, &image).await;
+    changed_record(&scene, counts, &image).await;
     removed(&scene, &image).await;
 }
 
 /// Waits until containerd has told of the last records that were written, and their targets are known.
-async fn known(scene: &Scene, port: u16, image: &Image) {
+async fn known(scene: &Scene, counts: Counts, image: &Image) {
     let gate = scene.gate.cri().await;
-    let known = async || asked(port, &gate, image, &name(), 1).await == [0, 0];
+    let known = async || asked(counts, &gate, image, &name(), 1).await == [0, 0];
     scene.wait_until("a container costs no call", known).await;
 }
 
 /// What containerd is asked while so many containers are created, each of which the gate lets pass.
-async fn asked(port: u16, gate: &Cri, image: &Image, name: &str, containers: u64) -> [u64; 2] {
-    let before = calls(port).await;
+async fn asked(counts: Counts, gate: &Cri, image: &Image, name: &str, containers: u64) -> [u64; 2] {
+    let before = calls(counts).await;
     for _ in 0..containers {
         let status = create(gate, image, name).await;
         assert!(status.message().contains("sandbox"), "accepted: {}", status.message());
     }
-    let after = calls(port).await;
+    let after = calls(counts).await;
     [0, 1].map(|number| after[number] - before[number])
 }
 
 /// A record that somebody changes is asked for again, until it is known again.
-async fn changed_record(scene: &Scene, port: u16, image: &Image) {
+async fn changed_record(scene: &Scene, counts: Counts, image: &Image) {
     let (gate, native) = (scene.gate.cri().await, scene.native().await);
     sample::tiny("other").store(&scene.registry, "other", "v1");
     let other = format!("{NAME}/other:v1");
     native.pull(&other).await.expect("containerd's own pull");
-    known(scene, port, image).await;
+    known(scene, counts, image).await;
     for target in [&other, &name()] {
         scene.containerd.ctr(&["images", "tag", "--force", target, &image.config.digest]);
-        let [records, _] = asked(port, &gate, image, &name(), 1).await;
+        let [records, _] = asked(counts, &gate, image, &name(), 1).await;
         assert!(records > 0, "the ID stands for {target} now, and nobody looked");
     }
-    known(scene, port, image).await;
+    known(scene, counts, image).await;
 }
 
 /// Another key in the same file counts for the next container, and so does the old one put back.
@@ -130,25 +125,9 @@ async fn create(cri: &Cri, image: &Image, name: &str) -> Status {
 }
 
 /// How often containerd was asked for image records, and for the status of images.
-async fn calls(port: u16) -> [u64; 2] {
-    let client = Tls::default().client().expect("a client");
-    let url = format!("http://127.0.0.1:{port}/v1/metrics");
-    let text = client.get(url).send().await.expect("an answer").text().await.expect("text");
-    let of = |method: &str, service: &str| {
-        let begun = text.lines().filter(|line| {
-            line.starts_with("grpc_server_started_total{")
-                && line.contains(&format!("grpc_method=\"{method}\""))
-                && line.contains(&format!("grpc_service=\"{service}\""))
-        });
-        begun.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
-    };
+async fn calls(counts: Counts) -> [u64; 2] {
     [
-        of("Get", "containerd.services.images.v1.Images"),
-        of("ImageStatus", "runtime.v1.ImageService"),
+        counts.of(CALLS, "containerd.services.images.v1.Images", "Get").await,
+        counts.of(CALLS, "runtime.v1.ImageService", "ImageStatus").await,
     ]
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
 }

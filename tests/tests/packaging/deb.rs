@@ -146,6 +146,8 @@ async fn an_upgrade_lets_pulls_end(node: &Node, shop: &Shop) {
     assert_eq!(node.run("stat -c %i /run/pullgate/pullgate.sock"), socket);
     assert_ne!(node.run("systemctl show pullgated -p MainPID --value"), process);
     the_admins_configuration_is_kept(node);
+    let journal = node.journal("short");
+    assert!(journal.contains("a layer is in its place"), "the unit lets it write: {journal}");
 }
 
 fn the_admins_configuration_is_kept(node: &Node) {

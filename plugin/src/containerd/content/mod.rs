@@ -1,10 +1,11 @@
-//! The content store: bytes are streamed into an ingest while they are hashed, and committed only
-//! with the proof that they are what their descriptor says.
+//! The content store: bytes are hashed while they are written, to a file without a name or into an
+//! ingest, and committed only with the proof that they are what their descriptor says.
 
+mod place;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::mem;
+use std::future::ready;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,11 +18,13 @@ use pullgate_policy::manifest::Descriptor;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
-use self::write::{CHUNK_BYTES, Expected, STALL, Write};
+use self::place::Nameless;
+pub(super) use self::place::Placing;
+use self::write::{Expected, STALL, Write};
 use super::error::of;
 use super::lease::Lease;
 use super::{Containerd, HandoffError, MESSAGE_BYTES, request};
-use crate::hash::{Hashing, HashingError};
+use crate::hash::HashingError;
 
 /// The longest label that containerd stores, key and value together.
 const LABEL_BYTES: usize = 4096;
@@ -102,31 +105,8 @@ where
     S: Stream<Item = Result<Bytes, E>>,
     E: std::error::Error + 'static,
 {
-    let committed = || Committed { descriptor: descriptor.clone() };
-    match Ingest::begin(lease, kind, descriptor).await? {
-        Begun::Present => {
-            add_labels(lease, &descriptor.digest, labels).await?;
-            Ok(committed())
-        }
-        Begun::Shared(ingest) => {
-            ingest.adopt(labels).await?;
-            Ok(committed())
-        }
-        Begun::Empty(mut ingest) => {
-            let filled = match open.await {
-                Ok(source) => ingest.fill(source, &lease.containerd().hashing).await,
-                Err(source) => Err(IngestError::Source(source)),
-            };
-            let outcome = match filled {
-                Ok(proof) => ingest.commit(proof, labels).await.map_err(IngestError::Handoff),
-                Err(error) => Err(error),
-            };
-            if outcome.is_err() {
-                ingest.write.abort().await;
-            }
-            outcome.map(|()| committed())
-        }
-    }
+    Blob { lease, kind, descriptor, labels }.put(open).await?;
+    Ok(Committed { descriptor: descriptor.clone() })
 }
 
 /// Sets labels of content that is already there. A distribution source is merged with those known.
@@ -218,38 +198,150 @@ pub enum IngestError<E: std::error::Error + 'static> {
     Source(E),
 }
 
+impl IngestError<HandoffError> {
+    /// The error of a blob that came from its own file.
+    fn of_file<E: std::error::Error + 'static>(self) -> IngestError<E> {
+        match self {
+            Self::Handoff(error) | Self::Source(error) => IngestError::Handoff(error),
+            Self::Hashing(error) => IngestError::Hashing(error),
+            Self::Mismatch { digest, source } => IngestError::Mismatch { digest, source },
+        }
+    }
+}
+
 enum Begun {
     /// containerd waits for the bytes.
-    Empty(Ingest),
+    Empty(Write),
     /// The content is there.
     Present,
-    /// The bytes are there, in another namespace: a commit suffices.
-    Shared(Ingest),
+    /// The bytes are there, unknown to this namespace: a commit suffices.
+    Shared(Write),
 }
 
-/// An ingest of what a descriptor names.
-struct Ingest {
-    write: Write,
-    digest: Digest,
-    size: u64,
+/// What takes bytes that are not verified yet, and keeps them to itself.
+trait Sink {
+    async fn append(&mut self, bytes: Bytes) -> Result<(), HandoffError>;
 }
 
-impl Ingest {
-    async fn begin(
-        lease: &Lease,
-        kind: Kind,
-        descriptor: &Descriptor,
-    ) -> Result<Begun, HandoffError> {
-        let reference = format!("{}-{}", kind.prefix(), descriptor.digest);
+/// A blob that is to be in the content store.
+#[derive(Clone, Copy)]
+struct Blob<'a> {
+    lease: &'a Lease,
+    kind: Kind,
+    descriptor: &'a Descriptor,
+    labels: &'a Labels,
+}
+
+impl Blob<'_> {
+    async fn put<S, E>(self, open: impl Future<Output = Result<S, E>>) -> Result<(), IngestError<E>>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+        E: std::error::Error + 'static,
+    {
+        let Some(mut file) = self.file().await else {
+            return self.finish(self.begin().await?, open).await;
+        };
+        let proof = self.verify(open, &mut file).await?;
+        let placed = file.place(&proof).await?;
+        let begun = self.begin().await?;
+        if matches!(begun, Begun::Empty(_)) {
+            self.lease.containerd().placing.not_adopted(&placed);
+        }
+        let read = ready(Ok(placed.read_back()));
+        self.finish(begun, read).await.map_err(IngestError::of_file)
+    }
+
+    /// A file for a layer that containerd does not have and nobody else sends it.
+    async fn file(self) -> Option<Nameless> {
+        if self.kind != Kind::Layer {
+            return None;
+        }
+        let containerd = self.lease.containerd();
+        let file = containerd.placing.begin(containerd, &self.descriptor.digest).await?;
+        offset(self.lease, &self.reference()).await.is_none().then_some(file)
+    }
+
+    /// Commits what is there; otherwise sends what `open` gives, and containerd hashes it once more.
+    async fn finish<S, E>(
+        self,
+        begun: Begun,
+        open: impl Future<Output = Result<S, E>>,
+    ) -> Result<(), IngestError<E>>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+        E: std::error::Error + 'static,
+    {
+        let mut write = match begun {
+            Begun::Empty(write) => write,
+            Begun::Present => {
+                return Ok(add_labels(self.lease, &self.descriptor.digest, self.labels).await?);
+            }
+            Begun::Shared(mut write) => return Ok(write.commit(self.labels).await?),
+        };
+        let sent = async {
+            let proof = self.verify(open, &mut write).await?;
+            Ok(self.commit(&mut write, &proof).await?)
+        };
+        let sent = sent.await;
+        if sent.is_err() {
+            write.abort().await;
+        }
+        sent
+    }
+
+    /// Hashes the whole source while `sink` takes it.
+    async fn verify<S, E>(
+        self,
+        open: impl Future<Output = Result<S, E>>,
+        sink: &mut impl Sink,
+    ) -> Result<VerifiedBlob, IngestError<E>>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+        E: std::error::Error + 'static,
+    {
+        let Descriptor { digest, size, .. } = self.descriptor;
+        let mismatch = |source| IngestError::Mismatch { digest: digest.clone(), source };
+        let failed = |error| match error {
+            HashingError::Mismatch(source) => mismatch(source),
+            HashingError::Stopped => IngestError::Hashing(error),
+        };
+        let mut source = std::pin::pin!(open.await.map_err(IngestError::Source)?);
+        let verifier = Verifier::new(digest, *size).map_err(mismatch)?;
+        let mut hasher = self.lease.containerd().hashing.begin(verifier);
+        while let Some(bytes) = source.next().await {
+            let bytes = bytes.map_err(IngestError::Source)?;
+            hasher = hasher.update(&bytes).await.map_err(failed)?;
+            sink.append(bytes).await?;
+        }
+        hasher.finish().await.map_err(failed)
+    }
+
+    /// Commits what was written: only bytes that have been verified.
+    async fn commit(self, write: &mut Write, proof: &VerifiedBlob) -> Result<(), HandoffError> {
+        if *proof.digest() != self.descriptor.digest {
+            let what = "a proof of other bytes";
+            return Err(HandoffError::Unexpected { call: write::CALL, what });
+        }
+        write.commit(self.labels).await
+    }
+
+    /// What containerd's own pull calls the ingest.
+    fn reference(self) -> String {
+        format!("{}-{}", self.kind.prefix(), self.descriptor.digest)
+    }
+
+    async fn begin(self) -> Result<Begun, HandoffError> {
+        let digest = &self.descriptor.digest;
+        let reference = self.reference();
         let mut wait = Wait::new();
         loop {
-            match Self::open(lease, &reference, descriptor).await {
+            match self.open(&reference).await {
                 Ok(begun) => return Ok(begun),
                 Err(status) if status.code() == Code::AlreadyExists => return Ok(Begun::Present),
                 // Another pull writes the same content: wait for it.
                 Err(status) if status.code() == Code::Unavailable && is_locked(&status) => {
-                    if wait.has_stalled(lease, &reference).await {
-                        return Err(HandoffError::Locked { digest: descriptor.digest.clone() });
+                    if wait.has_stalled(self.lease, &reference).await {
+                        return Err(HandoffError::Locked { digest: digest.clone() });
                     }
                 }
                 Err(status) => return Err(HandoffError::from_status(write::CALL, status)),
@@ -257,67 +349,13 @@ impl Ingest {
         }
     }
 
-    async fn open(
-        lease: &Lease,
-        reference: &str,
-        descriptor: &Descriptor,
-    ) -> Result<Begun, Status> {
-        let total = i64::try_from(descriptor.size)
+    async fn open(self, reference: &str) -> Result<Begun, Status> {
+        let total = i64::try_from(self.descriptor.size)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
-        let expected = Expected { digest: descriptor.digest.to_string(), total };
-        let write = Write::open(lease, reference.to_owned(), expected).await?;
+        let expected = Expected { digest: self.descriptor.digest.to_string(), total };
+        let write = Write::open(self.lease, reference.to_owned(), expected).await?;
         let shared = total > 0 && write.found == total;
-        let ingest = Self { write, digest: descriptor.digest.clone(), size: descriptor.size };
-        Ok(if shared { Begun::Shared(ingest) } else { Begun::Empty(ingest) })
-    }
-
-    /// Hashes and writes the whole source.
-    async fn fill<S, E>(
-        &mut self,
-        source: S,
-        hashing: &Hashing,
-    ) -> Result<VerifiedBlob, IngestError<E>>
-    where
-        S: Stream<Item = Result<Bytes, E>>,
-        E: std::error::Error + 'static,
-    {
-        let digest = self.digest.clone();
-        let mismatch = |source| IngestError::Mismatch { digest: digest.clone(), source };
-        let failed = |error| match error {
-            HashingError::Mismatch(source) => mismatch(source),
-            HashingError::Stopped => IngestError::Hashing(error),
-        };
-        let verifier = Verifier::new(&self.digest, self.size).map_err(mismatch)?;
-        let mut hasher = hashing.begin(verifier);
-        let mut source = std::pin::pin!(source);
-        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
-        while let Some(bytes) = source.next().await {
-            let bytes = bytes.map_err(IngestError::Source)?;
-            hasher = hasher.update(&bytes).await.map_err(failed)?;
-            // A vector that had to grow would be copied.
-            if chunk.len() + bytes.len() > CHUNK_BYTES {
-                let full = mem::replace(&mut chunk, Vec::with_capacity(CHUNK_BYTES));
-                self.write.append(full).await?;
-            }
-            chunk.extend_from_slice(&bytes);
-        }
-        let proof = hasher.finish().await.map_err(failed)?;
-        self.write.append(chunk).await?;
-        Ok(proof)
-    }
-
-    /// Commits what was written: only bytes that have been verified.
-    async fn commit(&mut self, proof: VerifiedBlob, labels: &Labels) -> Result<(), HandoffError> {
-        if *proof.digest() != self.digest {
-            let what = "a proof of other bytes";
-            return Err(HandoffError::Unexpected { call: write::CALL, what });
-        }
-        self.write.commit(labels).await
-    }
-
-    /// Commits bytes that containerd already holds in another namespace.
-    async fn adopt(mut self, labels: &Labels) -> Result<(), HandoffError> {
-        self.write.commit(labels).await
+        Ok(if shared { Begun::Shared(write) } else { Begun::Empty(write) })
     }
 }
 
@@ -341,16 +379,21 @@ impl Wait {
     async fn has_stalled(&mut self, lease: &Lease, reference: &str) -> bool {
         sleep(self.pause).await;
         self.pause = (self.pause * 2).min(Duration::from_secs(1));
-        let message = StatusRequest { r#ref: reference.to_owned() };
-        if let Ok(answer) = client(lease).status(lease.request(message)).await {
-            let offset = answer.into_inner().status.map_or(-1, |status| status.offset);
-            if offset != self.offset {
-                self.offset = offset;
-                self.progress = Instant::now();
-            }
+        if let Some(offset) = offset(lease, reference).await
+            && offset != self.offset
+        {
+            self.offset = offset;
+            self.progress = Instant::now();
         }
         self.progress.elapsed() > STALL
     }
+}
+
+/// How far an ingest has come; none if there is none.
+async fn offset(lease: &Lease, reference: &str) -> Option<i64> {
+    let message = StatusRequest { r#ref: reference.to_owned() };
+    let answer = client(lease).status(lease.request(message)).await.ok()?;
+    Some(answer.into_inner().status?.offset)
 }
 
 fn client(lease: &Lease) -> ContentClient<tonic::transport::Channel> {

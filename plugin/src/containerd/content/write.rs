@@ -1,7 +1,9 @@
 //! One write stream of containerd's content store: an ingest that is filled, and committed or aborted.
 
+use std::mem;
 use std::time::Duration;
 
+use bytes::Bytes;
 use containerd_client::services::v1::content_client::ContentClient;
 use containerd_client::services::v1::{
     AbortRequest, WriteAction, WriteContentRequest, WriteContentResponse,
@@ -11,12 +13,12 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
 
-use super::{Labels, client};
+use super::{Labels, Sink, client};
 use crate::containerd::HandoffError;
 use crate::containerd::lease::Lease;
 
 /// Bytes of a write message. Larger ones are not faster (1 MiB: 1.00), and take more memory.
-pub(super) const CHUNK_BYTES: usize = 256 << 10;
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// Write messages whose answer has not been read yet.
 const IN_FLIGHT: usize = 4;
@@ -43,6 +45,8 @@ pub(super) struct Write {
     /// How many bytes were there when the ingest was opened.
     pub found: i64,
     offset: i64,
+    /// What the next message will carry.
+    chunk: Vec<u8>,
     in_flight: usize,
 }
 
@@ -72,12 +76,17 @@ impl Write {
             .await
             .map_err(|error| Status::deadline_exceeded(error.to_string()))??;
         let found = answer.map_or(0, |answer| answer.offset);
-        let (offset, in_flight) = (0, 0);
-        Ok(Self { client, requests, answers, reference, expected, found, offset, in_flight })
+        let (offset, chunk, in_flight) = (0, Vec::new(), 0);
+        Ok(Self { client, requests, answers, reference, expected, found, offset, chunk, in_flight })
     }
 
-    /// Appends bytes. The first go to offset 0, which drops what an earlier attempt left.
-    pub(super) async fn append(&mut self, data: Vec<u8>) -> Result<(), HandoffError> {
+    /// Sends what has been gathered. The first bytes go to offset 0, which drops what an earlier attempt
+    /// left.
+    async fn flush(&mut self) -> Result<(), HandoffError> {
+        let data = mem::take(&mut self.chunk);
+        if data.is_empty() {
+            return Ok(());
+        }
         let length = i64::try_from(data.len()).unwrap_or(i64::MAX);
         let message = WriteContentRequest { data, ..self.message(WriteAction::Write, self.offset) };
         self.offset += length;
@@ -90,6 +99,7 @@ impl Write {
 
     /// Commits what was written, or what was found.
     pub(super) async fn commit(&mut self, labels: &Labels) -> Result<(), HandoffError> {
+        self.flush().await?;
         let labels = labels.clone().into_iter().collect();
         // An offset of 0 would truncate the ingest.
         let end = self.expected.total;
@@ -151,5 +161,19 @@ impl Write {
         if let Err(status) = client.abort(message).await {
             tracing::debug!(%status, "an ingest is left to the garbage collector");
         }
+    }
+}
+
+impl Sink for Write {
+    async fn append(&mut self, bytes: Bytes) -> Result<(), HandoffError> {
+        // A vector that had to grow would be copied.
+        if self.chunk.len() + bytes.len() > CHUNK_BYTES {
+            self.flush().await?;
+        }
+        if self.chunk.capacity() == 0 {
+            self.chunk = Vec::with_capacity(CHUNK_BYTES);
+        }
+        self.chunk.extend_from_slice(&bytes);
+        Ok(())
     }
 }
