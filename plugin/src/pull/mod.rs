@@ -6,6 +6,7 @@ mod error;
 mod findings;
 mod held;
 mod image;
+mod precedence;
 mod present;
 mod remembered;
 mod row;

@@ -11,6 +11,7 @@ use pullgate_policy::manifest::{Descriptor, ImageConfig, Index, Layer};
 use tokio::sync::mpsc;
 
 use super::image::{Image, Part};
+use super::precedence::Precedence;
 use super::{ImageId, PullError};
 use crate::containerd::content::{self, Committed, IngestError, Kind, Labels};
 use crate::containerd::image::{Parts, publish};
@@ -134,8 +135,12 @@ impl<'a> Transfer<'a> {
     async fn layers(&self, layers: &[Layer], source: &Labels) -> Result<(), PullError> {
         let layers = layers.split_at(self.unpacked(layers).await?).1;
         let (fetched, mut waiting) = mpsc::unbounded_channel();
-        let fetches: Vec<_> =
-            layers.iter().map(|layer| self.fetch(&layer.descriptor, source)).collect();
+        let precedence = &Precedence::default();
+        let fetches: Vec<_> = layers
+            .iter()
+            .enumerate()
+            .map(|(position, layer)| self.fetch(&layer.descriptor, source, precedence, position))
+            .collect();
         let fetch =
             stream::iter(fetches).buffered(self.parallel_layers).try_for_each(|committed| {
                 // The receiver lives as long as this future.
@@ -146,8 +151,10 @@ impl<'a> Transfer<'a> {
         let unpack = async {
             let unpacked = unpacked;
             let mut committed = Vec::with_capacity(layers.len());
-            for layer in layers {
+            for (position, layer) in layers.iter().enumerate() {
+                precedence.give(Some(position));
                 let Some(next) = waiting.recv().await else { break };
+                precedence.give(None);
                 committed.push(next.clone());
                 self.unpack(layers, &committed).await?;
                 drop(unpacked.send((layer, next)));
@@ -179,12 +186,22 @@ impl<'a> Transfer<'a> {
         Ok(layers.len())
     }
 
-    async fn fetch(&self, blob: &Descriptor, source: &Labels) -> Result<Committed, PullError> {
+    async fn fetch(
+        &self,
+        blob: &Descriptor,
+        source: &Labels,
+        precedence: &Precedence,
+        position: usize,
+    ) -> Result<Committed, PullError> {
         let open = async {
             let bytes = Arc::clone(&self.bytes);
             let stream = self.repository.blob(blob).await?;
-            Ok(stream.inspect_ok(move |chunk| {
+            let stream = stream.inspect_ok(move |chunk| {
                 bytes.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+            });
+            Ok(stream.then(move |chunk| async move {
+                precedence.arrived(position).await;
+                chunk
             }))
         };
         let ingest = content::ingest(&self.lease, Kind::Layer, blob, source, open).boxed();

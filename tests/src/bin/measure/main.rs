@@ -17,6 +17,7 @@ use pullgate_tests::version::Version;
 use pullgate_tests::{latency, place};
 
 mod check;
+mod disk;
 mod growth;
 mod hash;
 mod proxy;
@@ -25,15 +26,19 @@ mod row;
 
 use self::row::{Report, Row};
 
-#[tokio::main]
-async fn main() {
+fn main() {
     let mut arguments = std::env::args().skip(1);
     let what = arguments.next();
-    let is_wanted = |part: &str| what.as_deref().is_none_or(|what| what == part);
     if what.as_deref() == Some("check") {
         return checked();
     }
-    let names: Vec<String> = arguments.collect();
+    disk::begin();
+    measure(what.as_deref(), &arguments.collect::<Vec<_>>());
+}
+
+#[tokio::main]
+async fn measure(what: Option<&str>, names: &[String]) {
+    let is_wanted = |part: &str| what.is_none_or(|what| what == part);
     let mut report = Report::default();
     if is_wanted("create") {
         for version in Version::available() {
@@ -50,10 +55,10 @@ async fn main() {
         proxy::measure(&mut report).await;
     }
     if is_wanted("pull") {
-        pull::measure(&names, &mut report).await;
+        pull::measure(names, &mut report).await;
     }
     if is_wanted("growth") {
-        growth::measure(&names, &mut report).await;
+        growth::measure(names, &mut report).await;
     }
     if what.is_none() {
         let json = serde_json::to_vec_pretty(&report.0).expect("rows of numbers and text");
