@@ -3,7 +3,8 @@
 //! h2 writes and flushes each HTTP/2 frame by itself, and no frame may be larger than 16 KiB at
 //! containerd: every one would cost a system call and wake the peer. Here a flush takes effect when the
 //! connection's task is polled again, which is at once, but after all frames that it has now. h2 begins
-//! each of its polls by reading; [`Batched`] counts on that.
+//! each of its polls by reading; [`Batched`] counts on that. Frames that other tasks are about to write
+//! come along only where these run before the connection's next poll: on a single thread.
 
 use std::io;
 use std::pin::Pin;
@@ -16,7 +17,7 @@ const LIMIT: usize = 128 << 10;
 
 /// A connection whose writes are sent together.
 #[derive(Debug)]
-pub(super) struct Batched<S> {
+pub(crate) struct Batched<S> {
     stream: S,
     waiting: Vec<u8>,
     /// How much of `waiting` has been sent.
@@ -25,7 +26,7 @@ pub(super) struct Batched<S> {
 
 impl<S> Batched<S> {
     /// Batches what is written to `stream`.
-    pub(super) const fn new(stream: S) -> Self {
+    pub(crate) const fn new(stream: S) -> Self {
         Self { stream, waiting: Vec::new(), sent: 0 }
     }
 }

@@ -30,7 +30,7 @@ use tonic::transport::{Channel, Endpoint, Uri};
 pub use error::HandoffError;
 
 use crate::hash::Hashing;
-use batched::Batched;
+pub(crate) use batched::Batched;
 use content::Placing;
 use records::Records;
 

@@ -78,15 +78,18 @@ impl Door {
         peer: Option<u32>,
     ) -> Result<Response<Body>, hyper::Error> {
         let path = request.uri().path();
+        // What is only passed on does not carry the room that the others need.
         match Route::of(path) {
-            Route::Approve => Ok(approve::answer(&self, request, peer).await),
-            Route::CreateContainer => gated::create_container(&self, request).await,
+            Route::Approve => Ok(approve::answer(&self, request, peer).boxed().await),
+            Route::CreateContainer => gated::create_container(&self, request).boxed().await,
             Route::Forward(service) => {
                 self.metrics.call_forwarded(service);
                 self.upstream.forward(request.map(Outgoing::passing)).await
             }
-            Route::PullImage => Ok(pull_image::answer(request, &self.pull, &self.metrics).await),
-            Route::RunPodSandbox => gated::run_pod_sandbox(&self, request).await,
+            Route::PullImage => {
+                Ok(pull_image::answer(request, &self.pull, &self.metrics).boxed().await)
+            }
+            Route::RunPodSandbox => gated::run_pod_sandbox(&self, request).boxed().await,
             Route::UnknownImageMethod => {
                 let method = path.rsplit('/').next().unwrap_or_default();
                 let service = route::service(path);

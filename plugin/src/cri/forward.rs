@@ -20,6 +20,7 @@ use super::body::is_reset;
 use super::status::{self, Code, Status};
 use super::{Body, MESSAGE_LIMIT};
 use crate::audit::chain;
+use crate::containerd::Batched;
 
 /// Window sizes that let large answers through without waiting (containerd-handoff.md 3.4).
 pub(crate) const STREAM_WINDOW: u32 = 1 << 20;
@@ -85,7 +86,7 @@ impl Upstream {
             .max_header_list_size(u32::try_from(MESSAGE_LIMIT).unwrap_or(u32::MAX))
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(Batched::new(stream)))
             .await
             .map_err(io::Error::other)?;
         tokio::spawn(async move {

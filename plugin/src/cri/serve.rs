@@ -1,13 +1,17 @@
-//! Serving connections, until told to stop.
+//! Serving connections, until told to stop, on a thread of its own: a call that is only passed on wakes
+//! no other thread and waits for no pull.
 
+use std::os::unix::net::UnixListener as StdListener;
 use std::pin::pin;
 use std::time::Duration;
+use std::{io, thread};
 
 use hyper::rt::Executor;
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::{self, Handle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,21 +22,31 @@ use crate::audit::chain;
 /// How long accepting waits after it failed: the cause, such as too many open files, may pass.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A server at work.
+/// A server at work. Dropping it ends it.
 #[derive(Debug)]
 pub struct Server {
     stop: CancellationToken,
     end: CancellationToken,
     tasks: TaskTracker,
+    thread: Handle,
 }
 
 /// Serves what connects to `listener`.
-#[must_use]
-pub fn serve(listener: UnixListener, door: Door) -> Server {
+///
+/// # Errors
+/// [`io::Error`] if there is no room for a thread, or the listener cannot be waited for.
+pub fn serve(listener: StdListener, door: Door) -> io::Result<Server> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    listener.set_nonblocking(true)?;
+    let listener = {
+        let _entered = runtime.enter();
+        UnixListener::from_std(listener)?
+    };
     let server = Server {
         stop: CancellationToken::new(),
         end: CancellationToken::new(),
         tasks: TaskTracker::new(),
+        thread: runtime.handle().clone(),
     };
     let connections = Connections {
         stop: server.stop.clone(),
@@ -40,11 +54,19 @@ pub fn serve(listener: UnixListener, door: Door) -> Server {
         tasks: server.tasks.clone(),
         door,
     };
-    server.tasks.spawn(connections.accept(listener));
-    server
+    let tasks = server.tasks.clone();
+    tasks.spawn_on(connections.accept(listener), &server.thread);
+    let work = move || runtime.block_on(async { tasks.wait().await });
+    thread::Builder::new().name("cri".to_owned()).spawn(work)?;
+    Ok(server)
 }
 
 impl Server {
+    /// Does `work` between calls: never, if they hang.
+    pub fn between_calls(&self, work: impl FnOnce() + Send + 'static) {
+        drop(self.thread.spawn(async { work() }));
+    }
+
     /// Takes no more connections and calls, and returns when those under way have ended.
     pub async fn drain(&self) {
         self.stop.cancel();
@@ -56,6 +78,14 @@ impl Server {
     pub async fn end(&self) {
         self.end.cancel();
         self.drain().await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.end.cancel();
+        self.tasks.close();
     }
 }
 

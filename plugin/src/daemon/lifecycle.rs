@@ -1,15 +1,20 @@
 //! The life of the daemon: start, reload, drain.
 
-use std::os::unix::net::UnixListener as StdListener;
+use std::future::pending;
+use std::os::unix::net::UnixListener;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use sd_notify::NotifyState;
-use tokio::net::UnixListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinError;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::command::DaemonError;
 use super::startup::{self, Policy};
@@ -33,7 +38,7 @@ pub(super) async fn run(
     path: Option<PathBuf>,
     config: Config,
     level: Level,
-    activated: Option<StdListener>,
+    activated: Option<UnixListener>,
 ) -> Result<(), DaemonError> {
     let mut signals = Signals::new().map_err(DaemonError::Runtime)?;
     let mut gate = assemble(&config, None)?;
@@ -45,55 +50,85 @@ pub(super) async fn run(
     let upstream = Upstream::new(&config.containerd.socket);
     let metrics = Arc::clone(&gate.borrow().metrics);
     let _scrapes = scrapes::serve(&config, &metrics).await;
-    let server = cri::serve(listener, door(upstream, gate.clone(), metrics));
+    let work = TaskTracker::new();
+    let door = door(upstream, &gate, &work, metrics);
+    let server = cri::serve(listener, door).map_err(DaemonError::Runtime)?;
     let mut daemon = Daemon { path, config, level, gates };
     let containerd = daemon.gates.borrow().containerd.clone();
     tokio::select! {
-        () = daemon.work(&mut signals, &policy) => {}
+        () = daemon.work(&mut signals, &policy, &server) => {}
         () = anchors::watch(gate.clone()) => {}
         () = scrapes::measure(gate) => {}
         () = containerd.follow_records() => {}
     }
     stop(&server, &mut signals.stop).await;
+    work.close();
     let audits = daemon.gates.borrow().audits.clone();
     audits.drain().await;
     // What cancelled pulls left in containerd is given back before the runtime ends.
-    if tokio::time::timeout(CLEAN_UP, containerd.drain()).await.is_err() {
+    let cleaned = async {
+        work.wait().await;
+        containerd.drain().await;
+    };
+    if tokio::time::timeout(CLEAN_UP, cleaned).await.is_err() {
         tracing::warn!("a lease is left to expire: containerd did not answer in time");
     }
     Ok(())
 }
 
-fn listen(config: &Config, activated: Option<StdListener>) -> Result<UnixListener, DaemonError> {
-    let listener = match activated {
-        Some(listener) => listener,
-        None => socket::bind(&config.socket, &config.containerd.socket)?,
-    };
-    listener.set_nonblocking(true).map_err(DaemonError::Runtime)?;
-    UnixListener::from_std(listener).map_err(DaemonError::Runtime)
+fn listen(config: &Config, activated: Option<UnixListener>) -> Result<UnixListener, DaemonError> {
+    match activated {
+        Some(listener) => Ok(listener),
+        None => Ok(socket::bind(&config.socket, &config.containerd.socket)?),
+    }
 }
 
 /// Each call goes through the gate that is in force when it begins.
-fn door(upstream: Upstream, gate: watch::Receiver<Arc<Gate>>, metrics: Arc<Metrics>) -> Door {
-    let (create, sandbox, approving) = (gate.clone(), gate.clone(), gate.clone());
-    let pull = move |request| {
-        let gate = Arc::clone(&gate.borrow());
-        async move { gate.pull(request).await }.boxed()
-    };
-    let admit = move |images: Vec<Wanted>| {
-        let gate = Arc::clone(&create.borrow());
-        async move { gate.admit_all(&images).await }.boxed()
-    };
-    let admit_sandbox = move |pod| {
-        let gate = Arc::clone(&sandbox.borrow());
-        async move { gate.admit_sandbox(pod).await }.boxed()
-    };
-    let approve = move |image: Approval| {
-        let gate = Arc::clone(&approving.borrow());
-        async move { gate.approve(&image).await }.boxed()
-    };
-    Door::new(upstream, Box::new(pull), Box::new(admit), Box::new(admit_sandbox), metrics)
-        .approving(Box::new(approve))
+fn door(
+    upstream: Upstream,
+    gate: &watch::Receiver<Arc<Gate>>,
+    work: &TaskTracker,
+    metrics: Arc<Metrics>,
+) -> Door {
+    let pull = decided(gate, work, |gate, request| async move { gate.pull(request).await });
+    let admit =
+        decided(
+            gate,
+            work,
+            |gate, images: Vec<Wanted>| async move { gate.admit_all(&images).await },
+        );
+    let admit_sandbox =
+        decided(gate, work, |gate, pod| async move { gate.admit_sandbox(pod).await });
+    let approve =
+        decided(gate, work, |gate, image: Approval| async move { gate.approve(&image).await });
+    Door::new(upstream, pull, admit, admit_sandbox, metrics).approving(approve)
+}
+
+/// What `decide` says. It works here and not on the thread that passes calls on; `work` waits for it.
+/// Dropping the future ends it.
+fn decided<Question, Answer, Work>(
+    gate: &watch::Receiver<Arc<Gate>>,
+    work: &TaskTracker,
+    decide: impl Fn(Arc<Gate>, Question) -> Work + Send + Sync + 'static,
+) -> Box<dyn Fn(Question) -> BoxFuture<'static, Answer> + Send + Sync>
+where
+    Answer: Send + 'static,
+    Work: Future<Output = Answer> + Send + 'static,
+{
+    let (gate, work, here) = (gate.clone(), work.clone(), Handle::current());
+    Box::new(move |question| {
+        let decision = decide(Arc::clone(&gate.borrow()), question);
+        let decision = AbortOnDropHandle::new(work.spawn_on(decision, &here));
+        async {
+            match decision.await.map_err(JoinError::try_into_panic) {
+                Ok(answer) => answer,
+                Err(Ok(panic)) => resume_unwind(panic),
+                // The daemon ends.
+                Err(Err(_)) => pending().await,
+            }
+        }
+        .boxed()
+    })
 }
 
 struct Daemon {
@@ -105,7 +140,7 @@ struct Daemon {
 
 impl Daemon {
     /// Answers signals and the watchdog until it is time to stop.
-    async fn work(&mut self, signals: &mut Signals, policy: &Policy) {
+    async fn work(&mut self, signals: &mut Signals, policy: &Policy, server: &Server) {
         let socket = self.config.containerd.socket.clone();
         let containerd = self.gates.borrow().containerd.clone();
         let mut probe = Some(containerd::wait(&containerd, &socket).boxed());
@@ -120,7 +155,9 @@ impl Daemon {
                     house = Some(housekeeping::keep(self.gates.subscribe()).boxed());
                 }
                 () = next(&mut house) => house = None,
-                () = tick(&mut watchdog) => notify::tell(&[NotifyState::Watchdog]),
+                () = tick(&mut watchdog) => {
+                    server.between_calls(|| notify::tell(&[NotifyState::Watchdog]));
+                }
                 _ = signals.hangup.recv() => self.reload(),
                 () = signals.stop.came() => return,
             }
@@ -233,7 +270,7 @@ impl Stop {
 async fn next<F: Future + Unpin>(probe: &mut Option<F>) -> F::Output {
     match probe {
         Some(probe) => probe.await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
 
@@ -242,6 +279,6 @@ async fn tick(watchdog: &mut Option<tokio::time::Interval>) {
         Some(interval) => {
             interval.tick().await;
         }
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }

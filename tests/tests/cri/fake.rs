@@ -1,5 +1,6 @@
 //! A server in containerd's place that answers as a test says, and a door in front of it.
 
+use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -118,11 +119,11 @@ impl Proxy {
     pub(crate) fn with(pull: Pull) -> Self {
         let directory = place::for_sockets("cri");
         let upstream = Upstream::new(&directory.path().join("containerd.sock"));
-        let listener = UnixListener::bind(directory.path().join("pullgate.sock")).unwrap();
+        let listener = StdListener::bind(directory.path().join("pullgate.sock")).unwrap();
         let admit = Box::new(|_| unreachable!("no container is created"));
         let admit_sandbox = Box::new(|_| unreachable!("no pod is run"));
         let door = Door::new(upstream, pull, admit, admit_sandbox, Arc::default());
-        let server = serve(listener, door);
+        let server = serve(listener, door).unwrap();
         Self { directory, server }
     }
 

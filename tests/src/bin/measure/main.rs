@@ -9,6 +9,7 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::print_stdout,
     reason = "a measurement prints, and ends where it cannot go on"
 )]
