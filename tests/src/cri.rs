@@ -6,12 +6,13 @@ use hyper_util::rt::TokioIo;
 use pullgate_proto::image_service_client::ImageServiceClient;
 use pullgate_proto::runtime_service_client::RuntimeServiceClient;
 use pullgate_proto::{
-    AuthConfig, ContainerConfig, ContainerMetadata, CreateContainerRequest, Image, ImageSpec,
-    ImageStatusRequest, ImageStatusResponse, LinuxContainerConfig, LinuxPodSandboxConfig,
-    LinuxSandboxSecurityContext, ListImagesRequest, NamespaceMode, NamespaceOption,
-    PodSandboxConfig, PodSandboxMetadata, PullImageRequest, RemoveContainerRequest,
-    RemoveImageRequest, RemovePodSandboxRequest, RunPodSandboxRequest, StartContainerRequest,
-    StopContainerRequest, StopPodSandboxRequest, VersionRequest, VersionResponse,
+    AuthConfig, ContainerConfig, ContainerMetadata, CreateContainerRequest, ExecSyncRequest, Image,
+    ImageSpec, ImageStatusRequest, ImageStatusResponse, LinuxContainerConfig,
+    LinuxPodSandboxConfig, LinuxSandboxSecurityContext, ListImagesRequest, NamespaceMode,
+    NamespaceOption, PodSandboxConfig, PodSandboxMetadata, PullImageRequest,
+    RemoveContainerRequest, RemoveImageRequest, RemovePodSandboxRequest, RunPodSandboxRequest,
+    StartContainerRequest, StopContainerRequest, StopPodSandboxRequest, VersionRequest,
+    VersionResponse,
 };
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -175,6 +176,20 @@ impl Cri {
         let request = StartContainerRequest { container_id: container.to_owned() };
         self.runtime().start_container(request).await?;
         Ok(())
+    }
+
+    /// `ExecSync`. Returns what the program has written.
+    ///
+    /// # Errors
+    /// The status that was answered.
+    pub async fn exec(&self, container: &str, command: &[&str]) -> Result<Vec<u8>, Status> {
+        let request = ExecSyncRequest {
+            container_id: container.to_owned(),
+            cmd: command.iter().map(|&word| word.to_owned()).collect(),
+            timeout: 60,
+        };
+        let mut runtime = self.runtime();
+        Ok(runtime.exec_sync(request).await?.into_inner().stdout)
     }
 
     /// `StopContainer` without patience, and `RemoveContainer`.

@@ -33,10 +33,12 @@ pub fn checkpoint(text: &str) -> Image {
     Recipe::new().text(text).build_with(|_| {}, annotate)
 }
 
-/// A static program that reaps what it inherits and ends at a signal, as Kubernetes' pause does.
+/// A static program that reaps what it inherits and ends at a signal, as Kubernetes' pause does. With a
+/// number as its argument it writes so many KiB instead.
 fn pause() -> Vec<u8> {
     const SOURCE: &str = r"
         #include <signal.h>
+        #include <stdlib.h>
         #include <sys/wait.h>
         #include <unistd.h>
         static void end(int signal) { (void)signal; _exit(0); }
@@ -44,7 +46,12 @@ fn pause() -> Vec<u8> {
             (void)signal;
             while (waitpid(-1, 0, WNOHANG) > 0) {}
         }
-        int main(void) {
+        int main(int count, char **words) {
+            static char kib[1024];
+            for (int left = count > 1 ? atoi(words[1]) : 0; left > 0; left--) {
+                if (write(1, kib, sizeof kib) != sizeof kib) return 1;
+            }
+            if (count > 1) return 0;
             signal(SIGINT, end);
             signal(SIGTERM, end);
             signal(SIGCHLD, reap);

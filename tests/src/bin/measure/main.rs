@@ -4,7 +4,7 @@
 //! Both sides pull the same image from the same registry in turn, each time into an empty store. A row
 //! gives the median of its figures and how far they spread; ratios of neighbours mean the same on a fast
 //! machine and on a busy one. Also written to `target/bench.json`. `measure create`, `hash`, `proxy`,
-//! `pull` and `growth` do one part, `measure pull five` one image, `measure growth rows` one table;
+//! `pull`, `memory` and `growth` do one part, `measure pull five` one image, `measure growth rows` one table;
 //! `measure check` compares the last run with the committed one.
 #![expect(
     clippy::expect_used,
@@ -21,6 +21,7 @@ mod check;
 mod disk;
 mod growth;
 mod hash;
+mod memory;
 mod proxy;
 mod pull;
 mod row;
@@ -57,6 +58,9 @@ async fn measure(what: Option<&str>, names: &[String]) {
     }
     if is_wanted("pull") {
         pull::measure(names, &mut report).await;
+    }
+    if is_wanted("memory") {
+        memory::measure(&mut report).await;
     }
     if is_wanted("growth") {
         growth::measure(names, &mut report).await;

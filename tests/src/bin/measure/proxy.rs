@@ -5,30 +5,71 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use pullgate_proto::GetEventsRequest;
 use pullgate_tests::containerd::Containerd;
-use pullgate_tests::cri::Cri;
+use pullgate_tests::cri::{self, Cri};
 use pullgate_tests::hosts::Hosts;
 use pullgate_tests::pullgated::{self, Pullgated};
+use pullgate_tests::registry::{Access, Registry};
 use pullgate_tests::version::Version;
-use pullgate_tests::{latency, process};
+use pullgate_tests::{latency, process, sample};
 
 use crate::row::{Report, Row, Unit, mebibytes};
 
 const CALLS: usize = 2000;
 const AT_A_TIME: usize = 500;
 const STREAMS: usize = 50;
+const EXECS: usize = 9;
+
+/// 16 MiB but for the room that a message needs itself.
+const KIBIBYTES: &str = "16383";
+
+const NAME: &str = "registry.example";
 
 /// With the newest containerd: what passes is not looked at.
 pub(crate) async fn measure(report: &mut Report) {
     let version = Version::available().into_iter().last().expect("a containerd");
-    let containerd = Containerd::start(version, Hosts::new().path()).await;
+    let (registry, hosts) = (Registry::start(Access::Open).await, Hosts::new());
+    hosts.point(NAME, &registry);
+    sample::waiting("the sandbox").store(&registry, "pause", "3.10");
+    sample::waiting("writes").store(&registry, "writes", "v1");
+    let containerd = Containerd::start(version, hosts.path()).await;
     let settings = pullgated::Settings {
         policy: Some(pullgated::accept_anything()),
+        hosts: Some(hosts.path().to_owned()),
         ..pullgated::Settings::default()
     };
     let gate = Pullgated::start(&containerd, &settings).await;
     report.add(Row::of("idle: resident".to_owned(), Unit::Mebibytes, vec![resident(&gate)]));
     unary(&containerd.cri().await, &gate.cri().await, report).await;
     many(&gate, report).await;
+    large(&containerd.cri().await, &gate.cri().await, report).await;
+}
+
+/// Answers of nearly 16 MiB, which is all that a message may have: what a program in a container writes.
+async fn large(native: &Cri, ours: &Cri, report: &mut Report) {
+    let (image, pod) = (format!("{NAME}/writes:v1"), cri::pod("default", "pod"));
+    let id = ours.pull(&image).await.expect("the pull to succeed");
+    let sandbox = ours.run_sandbox(&pod).await.expect("a pod");
+    let config = cri::container("default", &id, &image);
+    let container = ours.create(&sandbox, &pod, config).await.expect("a container");
+    ours.start(&container).await.expect("the container to start");
+    let ratios = async || {
+        let theirs = exec(native, &container).await;
+        exec(ours, &container).await.div_duration_f64(theirs)
+    };
+    let mut rounds = Vec::new();
+    for _ in 0..EXECS {
+        rounds.push(ratios().await);
+    }
+    report.add(Row::ratios("ExecSync with an answer of 16 MiB".to_owned(), rounds));
+    ours.remove_container(&container).await.expect("the container to be removed");
+    ours.remove_sandbox(&sandbox).await.expect("the pod to be removed");
+}
+
+async fn exec(cri: &Cri, container: &str) -> Duration {
+    let start = Instant::now();
+    let written = cri.exec(container, &["/pause", KIBIBYTES]).await.expect("an answer");
+    assert_eq!(format!("{}", written.len() >> 10), KIBIBYTES);
+    start.elapsed()
 }
 
 async fn unary(native: &Cri, ours: &Cri, report: &mut Report) {
