@@ -63,19 +63,24 @@ impl Placing {
         let create = move || if taken.exists() { Ok(None) } else { create(&place).map(Some) };
         match spawn_blocking(create).await.ok()? {
             Ok(file) => file.map(|file| Nameless::new(file, folder, turn)),
-            // containerd makes the folder with the first blob.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => {
+            Err(error) if will_stay(&error) => {
                 self.give_up(&folder, &error);
                 None
             }
+            // containerd makes the folder with the first blob, and a disk may have room again.
+            Err(_) => None,
         }
     }
 
-    /// containerd does not take over what has a name in its folder, unless its collector was faster.
+    /// containerd did not take over what was placed.
     pub(super) fn not_adopted(&self, placed: &Placed) {
-        if placed.path.exists() {
-            self.give_up(&placed.path, &"containerd does not take it over");
+        match &placed.refused {
+            Some(error) => self.give_up(&placed.path, error),
+            None if placed.path.exists() => {
+                self.give_up(&placed.path, &"containerd does not take it over");
+            }
+            // Its collector was faster.
+            None => {}
         }
     }
 
@@ -100,6 +105,14 @@ impl Placing {
             );
         }
     }
+}
+
+/// Whether the folder is not for us, rather than not now.
+fn will_stay(error: &io::Error) -> bool {
+    use io::ErrorKind::{IsADirectory, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    // A file system without O_TMPFILE says that it is not supported; an old kernel, that it is a folder.
+    let kinds = [IsADirectory, PermissionDenied, ReadOnlyFilesystem, Unsupported];
+    kinds.contains(&error.kind())
 }
 
 fn create(folder: &Path) -> io::Result<File> {
@@ -131,22 +144,27 @@ impl Nameless {
         Self { pieces, writer, folder, turn }
     }
 
-    /// Syncs the file and gives it its name: the digest that `proof` proves.
+    /// Syncs the file and gives it its name, the digest that `proof` proves, if the folder takes it.
     pub(super) async fn place(self, proof: &VerifiedBlob) -> Result<Placed, HandoffError> {
         let Self { pieces, writer, folder, turn } = self;
         drop(pieces);
         let path = folder.join(proof.digest().hex());
         let placed = async {
-            let file = Arc::new(timeout(STALL, writer).await???);
-            let (written, name) = (Arc::clone(&file), path.clone());
-            let link = move || written.sync_all().and_then(|()| link(&written, &name));
-            timeout(STALL, spawn_blocking(link)).await???;
-            Ok(file)
+            let file = timeout(STALL, writer).await???;
+            let name = path.clone();
+            let link = move || {
+                file.sync_all()?;
+                let refused = link(&file, &name).err();
+                Ok::<_, io::Error>((Arc::new(file), refused))
+            };
+            timeout(STALL, spawn_blocking(link)).await??
         };
         match placed.await {
-            Ok(file) => {
-                tracing::debug!(path = %path.display(), "a layer is in its place");
-                Ok(Placed { file, path, _turn: turn })
+            Ok((file, refused)) => {
+                if refused.is_none() {
+                    tracing::debug!(path = %path.display(), "a layer is in its place");
+                }
+                Ok(Placed { file, path, refused, _turn: turn })
             }
             Err(error) => Err(HandoffError::from_disk(&path, error)),
         }
@@ -183,6 +201,8 @@ fn link(file: &File, name: &Path) -> io::Result<()> {
 pub(super) struct Placed {
     file: Arc<File>,
     path: PathBuf,
+    /// Why it has no name after all.
+    refused: Option<io::Error>,
     _turn: OwnedMutexGuard<()>,
 }
 
@@ -203,5 +223,92 @@ impl Placed {
             Ok((!bytes.is_empty()).then_some((bytes, (file, path, next))))
         };
         stream::try_unfold((Arc::clone(&self.file), self.path.clone(), 0), read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use bytes::Bytes;
+    use futures_util::TryStreamExt as _;
+    use nix::errno::Errno;
+    use pullgate_policy::digest::{Digest, Verifier};
+
+    use super::{Nameless, Placed, Placing, create, will_stay};
+    use crate::containerd::content::Sink as _;
+
+    const LAYER: &[u8] = b"the bytes of a layer";
+
+    /// A file of `folder` that gets its name in another one.
+    async fn placed(placing: &Placing, folder: &Path, named_in: &Path) -> Placed {
+        let digest = Digest::sha256(LAYER);
+        let turn = placing.turn(&digest).await;
+        let mut file = Nameless::new(create(folder).unwrap(), named_in.to_owned(), turn);
+        for piece in LAYER.chunks(7) {
+            file.append(Bytes::from_static(piece)).await.unwrap();
+        }
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0, "it has no name yet");
+        file.place(&Verifier::verify(&digest, LAYER).unwrap()).await.unwrap()
+    }
+
+    async fn read(placed: &Placed) -> Vec<u8> {
+        placed.read_back().try_collect::<Vec<Bytes>>().await.unwrap().concat()
+    }
+
+    #[tokio::test]
+    async fn what_is_proven_gets_its_name_and_stays_readable_without_it() {
+        let (folder, placing) = (tempfile::tempdir().unwrap(), Placing::default());
+        let placed = placed(&placing, folder.path(), folder.path()).await;
+        let name = folder.path().join(Digest::sha256(LAYER).hex());
+        assert_eq!(std::fs::read(&name).unwrap(), LAYER);
+        let mode = std::fs::metadata(&name).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o444);
+        // As containerd's collector does it.
+        std::fs::remove_file(name).unwrap();
+        placing.not_adopted(&placed);
+        assert_eq!(read(&placed).await, LAYER);
+        assert!(!placing.off.into_inner(), "the next one is tried");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_refused_ends_the_attempts() {
+        let (folder, placing) = (tempfile::tempdir().unwrap(), Placing::default());
+        let placed = placed(&placing, folder.path(), &folder.path().join("none")).await;
+        placing.not_adopted(&placed);
+        assert_eq!(read(&placed).await, LAYER);
+        assert!(placing.off.into_inner());
+    }
+
+    #[tokio::test]
+    async fn one_blob_has_one_writer_at_a_time() {
+        let placing = Placing::default();
+        let digest = Digest::sha256(LAYER);
+        let first = placing.turn(&digest).await;
+        let other = placing.turn(&Digest::sha256(b"another")).await;
+        let mut second = std::pin::pin!(placing.turn(&digest));
+        assert!(futures_util::poll!(second.as_mut()).is_pending());
+        drop((first, other));
+        drop(second.await);
+        drop(placing.turn(&Digest::sha256(b"a third")).await);
+        assert_eq!(placing.turns.lock().unwrap().len(), 1, "only the last one is known");
+    }
+
+    #[test]
+    fn a_disk_that_is_full_may_have_room_again() {
+        for (errno, stays) in [
+            (Errno::EROFS, true),
+            (Errno::EACCES, true),
+            (Errno::EPERM, true),
+            (Errno::EOPNOTSUPP, true),
+            (Errno::EISDIR, true),
+            (Errno::ENOENT, false),
+            (Errno::ENOSPC, false),
+            (Errno::EMFILE, false),
+        ] {
+            assert_eq!(will_stay(&io::Error::from(errno)), stays, "{errno}");
+        }
     }
 }
