@@ -91,12 +91,8 @@ fn door(
     metrics: Arc<Metrics>,
 ) -> Door {
     let pull = decided(gate, work, |gate, request| async move { gate.pull(request).await });
-    let admit =
-        decided(
-            gate,
-            work,
-            |gate, images: Vec<Wanted>| async move { gate.admit_all(&images).await },
-        );
+    let admit = |gate: Arc<Gate>, images: Vec<Wanted>| async move { gate.admit_all(&images).await };
+    let admit = decided(gate, work, admit);
     let admit_sandbox =
         decided(gate, work, |gate, pod| async move { gate.admit_sandbox(pod).await });
     let approve =
