@@ -73,7 +73,7 @@ impl Bench {
             ("1 KiB", 1 << 10),
             ("1 MiB", 1 << 20),
             ("32 MiB", 32 << 20),
-            ("1 GiB", 1 << 30),
+            ("256 MiB", 256 << 20),
             ("4 GiB", 4 << 30),
         ];
         for (name, size) in sizes {
