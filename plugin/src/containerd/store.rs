@@ -53,7 +53,7 @@ impl Inventory {
     /// The file that holds a blob.
     #[must_use]
     pub fn file(&self, digest: &Digest) -> PathBuf {
-        self.folder.join("blobs").join(digest.algorithm().name()).join(digest.hex())
+        blobs(&self.folder, digest).join(digest.hex())
     }
 
     /// The images that consist of a blob among others, in Kubernetes' namespace.
@@ -175,6 +175,11 @@ impl Containerd {
         Lease::create(self).await?.release_and_collect().await?;
         Ok(!exists(&inventory.file(digest)))
     }
+}
+
+/// Where the content folder has blobs of the same algorithm as `digest`.
+pub(super) fn blobs(folder: &Path, digest: &Digest) -> PathBuf {
+    folder.join("blobs").join(digest.algorithm().name())
 }
 
 fn exists(file: &Path) -> bool {

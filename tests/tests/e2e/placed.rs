@@ -50,10 +50,7 @@ async fn both_ways(version: Version) {
     let mut scene = Scene::with(version, containerd, Settings::default()).await;
     let image = two_layers("both ways");
     image.store(&scene.registry, "two", "v1");
-    let first = sample::tiny("first");
-    first.store(&scene.registry, "first", "v1");
-    // containerd makes the folder with the first blob.
-    scene.pull("first:v1").await.expect("a first pull");
+    first_pull(&scene).await;
     scene.empty().await;
 
     let placed = messages(&scene, counts, "two:v1").await;
@@ -86,8 +83,7 @@ async fn a_store_that_takes_nothing_over_gets_layers_over_its_api() {
     let settings = containerd::Settings { extra: isolated.to_owned(), ..Default::default() };
     let counts = Counts::new();
     let scene = Scene::with(Version::V2_1, counts.shown_by(settings), Settings::default()).await;
-    sample::tiny("first").store(&scene.registry, "first", "v1");
-    scene.pull("first:v1").await.expect("a first pull");
+    first_pull(&scene).await;
     falls_back(&scene, counts, "containerd does not take it over").await;
 }
 
@@ -96,8 +92,7 @@ async fn a_store_that_cannot_be_written_gets_layers_over_its_api() {
     let counts = Counts::new();
     let containerd = counts.shown_by(Default::default());
     let mut scene = Scene::with(Version::V1_6, containerd, Settings::default()).await;
-    sample::tiny("first").store(&scene.registry, "first", "v1");
-    scene.pull("first:v1").await.expect("a first pull");
+    first_pull(&scene).await;
     let script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\" && exec \"$@\"";
     let folder = scene.containerd.root().display().to_string();
     let wrapper = ["unshare", "--mount", "sh", "-c", script, &folder];
@@ -126,8 +121,7 @@ async fn a_full_disk_is_named() {
     let namespace = format!("--mount=/proc/{}/ns/mnt", scene.containerd.id());
     scene.settings.wrapper = ["nsenter".to_owned(), namespace].to_vec();
     scene.gate = Pullgated::start(&scene.containerd, &scene.settings).await;
-    sample::tiny("first").store(&scene.registry, "first", "v1");
-    scene.pull("first:v1").await.expect("a first pull");
+    first_pull(&scene).await;
     scene.empty().await;
     sample::synthetic(Compression::Plain, 1, 32 << 20).store(&scene.registry, "large", "v1");
     let answer = scene.pull("large:v1").await;
@@ -141,8 +135,7 @@ async fn a_full_disk_is_named() {
 #[tokio::test]
 async fn a_disk_that_fails_is_named() {
     let mut scene = Scene::open(Version::V1_6).await;
-    sample::tiny("first").store(&scene.registry, "first", "v1");
-    scene.pull("first:v1").await.expect("a first pull");
+    first_pull(&scene).await;
     // No file may grow over a mebibyte.
     let wrapper = ["env", "--ignore-signal=XFSZ", "prlimit", "--fsize=1048576"];
     scene.settings.wrapper = wrapper.map(str::to_owned).to_vec();
@@ -202,8 +195,7 @@ async fn orphan(scene: &Scene) -> Image {
 #[tokio::test]
 async fn two_pulls_fetch_a_common_layer_once() {
     let scene = Scene::open(Version::V2_1).await;
-    sample::tiny("first").store(&scene.registry, "first", "v1");
-    scene.pull("first:v1").await.expect("a first pull");
+    first_pull(&scene).await;
     let [one, two] = [1, 2].map(|layers| sample::synthetic(Compression::Plain, layers, 8 << 20));
     assert_eq!(one.layers[0].digest, two.layers[0].digest, "a common layer");
     one.store(&scene.registry, "one", "v1");
@@ -211,6 +203,12 @@ async fn two_pulls_fetch_a_common_layer_once() {
     let (first, second) = tokio::join!(scene.pull("one:v1"), scene.pull("two:v1"));
     first.and(second).expect("both pulls to succeed");
     assert_eq!(fetched(&scene, &one.layers[0].digest), 1, "{:?}", scene.registry.requests());
+}
+
+/// containerd makes the folder with the first blob.
+async fn first_pull(scene: &Scene) {
+    sample::tiny("first").store(&scene.registry, "first", "v1");
+    scene.pull("first:v1").await.expect("a first pull");
 }
 
 fn two_layers(text: &str) -> Image {

@@ -28,6 +28,7 @@ use tokio::time::timeout;
 
 use super::Sink;
 use super::write::STALL;
+use crate::containerd::store::blobs;
 use crate::containerd::{Containerd, HandoffError};
 
 /// Pieces that may wait for the disk; the network delivers some 100 KiB at a time.
@@ -57,7 +58,7 @@ impl Placing {
             return None;
         }
         let folder = self.folder.get_or_try_init(|| containerd.content_folder()).await.ok()?;
-        let folder = folder.join("blobs").join(digest.algorithm().name());
+        let folder = blobs(folder, digest);
         let turn = self.turn(digest).await;
         let (place, taken) = (folder.clone(), folder.join(digest.hex()));
         let create = move || if taken.exists() { Ok(None) } else { create(&place).map(Some) };
