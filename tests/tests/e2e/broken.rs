@@ -97,8 +97,7 @@ async fn a_full_disk_is_named() {
     sample::five(pullgate_tests::image::Compression::Gzip).store(&scene.registry, "five", "v1");
     let answer = scene.pull("five:v1").await;
     check(&scene, "five:v1", answer, (Code::Unavailable, "no space left", "DISK_FULL"));
-    scene.settle().await;
-    scene.wait_until("the store is empty", async || scene.dump().await.is_empty()).await;
+    scene.wait_until_nothing_is_left().await;
     next_pull_works(&scene).await;
 }
 
@@ -151,8 +150,7 @@ async fn a_client_that_goes_away_leaves_nothing() {
                 log.matches("REASON=\"ABANDONED\"").count() > before || !log.contains("slow")
             })
             .await;
-        scene.settle().await;
-        scene.wait_until("nothing is left", async || scene.dump().await.is_empty()).await;
+        scene.wait_until_nothing_is_left().await;
     }
     scene.pull("slow:v1").await.expect("the next pull to succeed");
 }
@@ -160,8 +158,7 @@ async fn a_client_that_goes_away_leaves_nothing() {
 async fn refused(scene: &Scene, (name, code, words, reason): Row) {
     let answer = scene.pull(name).await;
     check(scene, name, answer, (code, words, reason));
-    scene.settle().await;
-    scene.wait_until("nothing is left", async || scene.dump().await.is_empty()).await;
+    scene.wait_until_nothing_is_left().await;
 }
 
 pub(crate) fn check(

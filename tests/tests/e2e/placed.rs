@@ -127,8 +127,7 @@ async fn a_full_disk_is_named() {
     let answer = scene.pull("large:v1").await;
     let full = "no space left on containerd's disk (write)";
     check(&scene, "large:v1", answer, (Code::Unavailable, full, "DISK_FULL"));
-    scene.settle().await;
-    scene.wait_until("the store is empty", async || scene.dump().await.is_empty()).await;
+    scene.wait_until_nothing_is_left().await;
     scene.pull("first:v1").await.expect("the next pull to succeed");
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use pullgate_tests::containerd::{self, Containerd};
 use pullgate_tests::cri::Cri;
-use pullgate_tests::dump::{dump, leases};
+use pullgate_tests::dump::{collect, dump, leases};
 use pullgate_tests::hosts::Hosts;
 use pullgate_tests::pullgated::{Pullgated, Settings, accept_anything};
 use pullgate_tests::registry::{Access, Registry};
@@ -57,13 +57,23 @@ impl Scene {
         for image in cri.list().await.expect("a list of images") {
             cri.remove(&image.id).await.expect("the image to be removed");
         }
-        self.wait_until("the store is empty", async || self.dump().await.is_empty()).await;
+        self.wait_until_nothing_is_left().await;
     }
 
     /// Waits until no lease is held and nothing but what the images need is stored.
     pub(crate) async fn settle(&self) {
         let socket = self.containerd.socket();
         self.wait_until("no lease is held", async || leases(&socket).await.is_empty()).await;
+        collect(&socket).await;
+    }
+
+    /// Waits until no lease is held and nothing is stored.
+    pub(crate) async fn wait_until_nothing_is_left(&self) {
+        let met = async || {
+            self.settle().await;
+            self.dump().await.is_empty()
+        };
+        self.wait_until("nothing is left", met).await;
     }
 
     pub(crate) async fn wait_until(&self, what: &str, met: impl AsyncFn() -> bool) {
