@@ -235,14 +235,13 @@ impl Recipe {
     }
 
     fn layer(&self, files: &Files) -> (String, Blob) {
-        let tar = tar(files);
-        let diff_id = Digest::sha256(&tar).to_string();
+        let tar = Blob::new(self.layer_type(), tar(files));
         let bytes = match self.compression {
-            Compression::Gzip => gzip(&tar),
-            Compression::Zstd => zstd::encode_all(&*tar, 3).expect("zstd into memory"),
-            Compression::Plain => tar,
+            Compression::Gzip => gzip(&tar.bytes),
+            Compression::Zstd => zstd::encode_all(&*tar.bytes, 3).expect("zstd into memory"),
+            Compression::Plain => return (tar.digest.clone(), tar),
         };
-        (diff_id, Blob::new(self.layer_type(), bytes))
+        (tar.digest, Blob::new(self.layer_type(), bytes))
     }
 
     fn config(&self, diff_ids: &[String]) -> Value {
@@ -303,8 +302,12 @@ pub fn architecture() -> &'static str {
     }
 }
 
+/// What an entry of a tar has besides its content, and a little more.
+const HEADERS: usize = 2048;
+
 fn tar(files: &Files) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
+    let bytes = files.iter().map(|(_, content)| content.len() + HEADERS).sum();
+    let mut archive = tar::Builder::new(Vec::with_capacity(bytes));
     for (path, content) in files {
         let mut header = tar::Header::new_gnu();
         header.set_mode(if content.starts_with(b"\x7fELF") { 0o755 } else { 0o644 });
