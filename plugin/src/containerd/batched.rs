@@ -4,13 +4,15 @@
 //! containerd: every one would cost a system call and wake the peer. Here a flush takes effect when the
 //! connection's task is polled again, which is at once, but after all frames that it has now. h2 begins
 //! each of its polls by reading; [`Batched`] counts on that. Frames that other tasks are about to write
-//! come along only where these run before the connection's next poll: on a single thread.
+//! come along where the connection waits for them ([`Batched::patient`]).
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::patience::Patience;
 
 /// Most bytes that wait: as many as a unix socket takes at once (`net.core.wmem_default` is 208 KiB).
 const LIMIT: usize = 128 << 10;
@@ -22,12 +24,26 @@ pub(crate) struct Batched<S> {
     waiting: Vec<u8>,
     /// How much of `waiting` has been sent.
     sent: usize,
+    patience: Option<Patience>,
 }
 
 impl<S> Batched<S> {
     /// Batches what is written to `stream`.
     pub(crate) const fn new(stream: S) -> Self {
-        Self { stream, waiting: Vec::new(), sent: 0 }
+        Self { stream, waiting: Vec::new(), sent: 0, patience: None }
+    }
+
+    /// Batches what is written to `stream`, with what the other tasks of the thread are about to write:
+    /// for a thread whose tasks are short.
+    pub(crate) fn patient(stream: S) -> Self {
+        Self { patience: Some(Patience::default()), ..Self::new(stream) }
+    }
+
+    /// Whether there is something that is to be sent now. If it is to be sent later, the task is woken.
+    fn is_due(&mut self, cx: &mut Context<'_>) -> bool {
+        let patience = self.patience.as_mut();
+        let over = |patience: &mut Patience| patience.poll_over(&self.waiting, cx).is_ready();
+        !self.waiting.is_empty() && patience.is_none_or(over)
     }
 }
 
@@ -42,6 +58,9 @@ impl<S: AsyncWrite + Unpin> Batched<S> {
         }
         self.waiting.clear();
         self.sent = 0;
+        if let Some(patience) = &mut self.patience {
+            patience.renew();
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -61,7 +80,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Batched<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         // Where the socket is full, sending goes on when it has room: that wakes the task, too.
-        if let Poll::Ready(outcome) = self.poll_send(cx) {
+        if self.is_due(cx)
+            && let Poll::Ready(outcome) = self.poll_send(cx)
+        {
             outcome?;
         }
         Pin::new(&mut self.stream).poll_read(cx, buf)
@@ -95,8 +116,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Batched<S> {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !self.waiting.is_empty() {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.is_due(cx) {
             cx.waker().wake_by_ref();
         }
         Poll::Ready(Ok(()))

@@ -14,6 +14,7 @@ pub mod store;
 
 mod batched;
 mod error;
+mod patience;
 mod records;
 
 use std::io;

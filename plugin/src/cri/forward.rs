@@ -86,7 +86,7 @@ impl Upstream {
             .max_header_list_size(u32::try_from(MESSAGE_LIMIT).unwrap_or(u32::MAX))
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .handshake(TokioIo::new(Batched::new(stream)))
+            .handshake(TokioIo::new(Batched::patient(stream)))
             .await
             .map_err(io::Error::other)?;
         tokio::spawn(async move {
