@@ -25,7 +25,6 @@ fuzz: ## Feed each parser of foreign bytes for PULLGATE_FUZZ_SECONDS (default 60
 
 bench: install-test-deps release ## Measure pulls, hashing and decisions against containerd, openssl, skopeo and cosign
 	cargo run --quiet --release --package pullgate-tests --bin measure
-	cargo run --quiet --release --package pullgate-tests --bin decide
 
 bench-check: bench ## Measure, and fail where a ratio is worse than the committed one by more than noise
 	cargo run --quiet --release --package pullgate-tests --bin measure check

@@ -3,8 +3,8 @@
 //!
 //! Both sides pull the same image from the same registry in turn, each time into an empty store. A row
 //! gives the median of its figures and how far they spread; ratios of neighbours mean the same on a fast
-//! machine and on a busy one. Also written to `target/bench.json`. `measure create`, `hash`, `proxy`,
-//! `pull`, `memory` and `growth` do one part, `measure pull five` one image, `measure growth rows` one table;
+//! machine and on a busy one. Also written to `target/bench.json`. `measure create`, `hash`, `proxy`, `pull`,
+//! `memory`, `growth` and `decide` do one part, `measure pull five` one image, `measure growth rows` one table;
 //! `measure check` compares the last run with the committed one.
 #![expect(
     clippy::expect_used,
@@ -18,6 +18,7 @@ use pullgate_tests::version::Version;
 use pullgate_tests::{latency, place};
 
 mod check;
+mod decide;
 mod disk;
 mod growth;
 mod hash;
@@ -64,6 +65,9 @@ async fn measure(what: Option<&str>, names: &[String]) {
     }
     if is_wanted("growth") {
         growth::measure(names, &mut report).await;
+    }
+    if is_wanted("decide") {
+        decide::measure(&mut report);
     }
     if what.is_none() {
         let json = serde_json::to_vec_pretty(&report.0).expect("rows of numbers and text");

@@ -51,7 +51,9 @@ impl Row {
             Unit::Ratio => "",
             Unit::Microseconds => " us",
         };
-        println!("{:<52} {:.2}{unit} (spread {:.2})", self.name, self.value, self.spread);
+        let Self { name, value, spread, .. } = self;
+        let digits = if *value < 0.1 { 4 } else { 2 };
+        println!("{name:<52} {value:.digits$}{unit} (spread {spread:.digits$})");
     }
 }
 

@@ -1,16 +1,8 @@
-//! `make bench`: what a decision costs, with keys and signatures of every kind, as parsed from the bytes
-//! of their files each time, which is what a pull does.
+//! What a decision costs, with keys and signatures of every kind, as parsed from the bytes of their files
+//! each time, which is what a pull does.
 //!
-//! A row gives the median of our time and its ratio to one run of the tool that answers the same question
-//! (`skopeo standalone-verify`, `cosign verify`), so that it means the same on a fast machine and on a busy
-//! one. Also written to `target/bench.json`, below the rows of `measure`.
-#![expect(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a measurement prints, and ends where it cannot go on"
-)]
+//! A ratio is to one run of the tool that answers the same question (`skopeo standalone-verify`, `cosign
+//! verify-blob`).
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -31,26 +23,27 @@ use pullgate_tests::signer::{Algorithm, Signer, payload};
 use rcgen::KeyPair;
 use serde_json::{Value, json};
 
+use crate::row::{Report, Row, Unit};
+
 const IMAGE: &str = "registry.example/app:v1";
 const MANIFEST: &[u8] = b"{\"schemaVersion\":2}";
 const COSIGN: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 
-fn main() {
-    let mut bench = Bench { rows: Vec::new() };
+pub(crate) fn measure(report: &mut Report) {
+    let mut bench = Bench { report };
     let skopeo = bench.openpgp();
     bench.many_openpgp(skopeo);
     let cosign = bench.sigstore();
     bench.many_sigstore(cosign);
     bench.keyless(cosign);
-    bench.write();
 }
 
-struct Bench {
-    rows: Vec<Value>,
+struct Bench<'a> {
+    report: &'a mut Report,
 }
 
-impl Bench {
+impl Bench<'_> {
     /// One good signature of each algorithm. Gives the time of skopeo for the first.
     fn openpgp(&mut self) -> Duration {
         let mut scale = None;
@@ -167,26 +160,13 @@ impl Bench {
 
     fn row(&mut self, name: &str, question: &Question, refused: Option<Code>, tool: Duration) {
         assert_eq!(question.answer(), refused, "{name}");
-        let taken = median(question.rounds(), || {
+        let taken = times(question.rounds(), || {
             std::hint::black_box(question.answer());
         });
-        let ratio = taken.as_secs_f64() / tool.as_secs_f64();
-        println!("{name:<64} {:>10.1} µs  {ratio:.4} of the tool", taken.as_secs_f64() * 1e6);
-        self.rows.push(json!({
-            "name": name,
-            "ratio": ratio,
-            "microseconds": taken.as_secs_f64() * 1e6,
-            "peak_rss_bytes": null,
-        }));
-    }
-
-    fn write(self) {
-        let path = place::target().join("bench.json");
-        let text = std::fs::read(&path).unwrap_or_else(|_none| b"[]".to_vec());
-        let mut rows: Vec<Value> = serde_json::from_slice(&text).expect("a list of rows");
-        rows.retain(|row| row["name"].as_str().is_none_or(|name| !name.starts_with("decide")));
-        rows.extend(self.rows);
-        std::fs::write(path, serde_json::to_vec_pretty(&rows).unwrap()).expect("bench.json");
+        let microseconds = taken.iter().map(|time| time.as_secs_f64() * 1e6).collect();
+        let ratios = taken.iter().map(|time| time.div_duration_f64(tool)).collect();
+        self.report.add(Row::of(name.to_owned(), Unit::Microseconds, microseconds));
+        self.report.add(Row::ratios(format!("{name}, to the tool"), ratios));
     }
 }
 
@@ -272,7 +252,12 @@ fn cosign(directory: &Path, key: &Path, attachment: &UntrustedAttachment) -> Dur
     })
 }
 
-fn median(rounds: usize, mut work: impl FnMut()) -> Duration {
+fn median(rounds: usize, work: impl FnMut()) -> Duration {
+    times(rounds, work)[rounds / 2]
+}
+
+/// The shortest first.
+fn times(rounds: usize, mut work: impl FnMut()) -> Vec<Duration> {
     let mut times: Vec<_> = (0..rounds)
         .map(|_| {
             let start = Instant::now();
@@ -281,5 +266,5 @@ fn median(rounds: usize, mut work: impl FnMut()) -> Duration {
         })
         .collect();
     times.sort();
-    times[times.len() / 2]
+    times
 }
