@@ -36,10 +36,7 @@ pub async fn dump(socket: &Path) -> String {
 
 /// The leases that are held.
 pub async fn leases(socket: &Path) -> Vec<String> {
-    let cri = Cri::connect(socket).await.expect("containerd answers");
-    let request = in_namespace(ListLeasesRequest::default());
-    let answer = LeasesClient::new(cri.channel()).list(request).await.expect("a list of leases");
-    answer.into_inner().leases.into_iter().map(|lease| lease.id).collect()
+    lease_expiries(socket).await.into_iter().map(|(id, _)| id).collect()
 }
 
 /// Has containerd collect now what nothing refers to, as `ctr leases delete --sync` does. By itself it

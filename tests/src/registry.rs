@@ -140,6 +140,7 @@ impl Registry {
 
 /// Storage is written directly (see [`Registry::put_blob`]): an upload would refuse what a registry
 /// that lies must hold.
+///
 /// Zeros take no room on the disk: 10 GB of them are not to be written before they are pulled.
 fn write(file: &Path, bytes: &[u8]) {
     let parent = file.parent().expect("a file in the storage has a directory");

@@ -253,18 +253,16 @@ fn cosign(directory: &Path, key: &Path, attachment: &UntrustedAttachment) -> Dur
 }
 
 fn median(rounds: usize, work: impl FnMut()) -> Duration {
-    times(rounds, work)[rounds / 2]
+    let mut times = times(rounds, work);
+    times.sort_unstable();
+    times[rounds / 2]
 }
 
-/// The shortest first.
 fn times(rounds: usize, mut work: impl FnMut()) -> Vec<Duration> {
-    let mut times: Vec<_> = (0..rounds)
-        .map(|_| {
-            let start = Instant::now();
-            work();
-            start.elapsed()
-        })
-        .collect();
-    times.sort();
-    times
+    let time = |_| {
+        let start = Instant::now();
+        work();
+        start.elapsed()
+    };
+    (0..rounds).map(time).collect()
 }
