@@ -8,6 +8,10 @@ use tokio::sync::watch;
 use crate::audit::{chain, printable};
 use crate::pull::Gate;
 
+/// Time before the first look at the ledger. A start is when a node has the most to decide, and the next
+/// one has to read through what was being forgotten when this one was stopped.
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+
 /// Time between two looks at the ledger.
 const PAUSE: Duration = Duration::from_secs(60 * 60);
 
@@ -18,12 +22,26 @@ pub(super) async fn keep(gates: watch::Receiver<Arc<Gate>>) {
         let text = chain(&error);
         tracing::warn!("what runs already cannot be reported: {}", printable(&text));
     }
+    // Rows that come meanwhile may push others out.
+    tell(&current()).await;
+    tokio::time::sleep(FIRST_PAUSE).await;
     loop {
         let gate = current();
-        match gate.containerd.images().await {
-            Ok(images) => gate.ledger.prune(images).await,
-            Err(error) => tracing::debug!(%error, "the ledger is not tidied"),
+        if tell(&gate).await {
+            gate.ledger.prune().await;
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Tells the ledger which images are on the node, if containerd answers.
+async fn tell(gate: &Gate) -> bool {
+    match gate.containerd.images().await {
+        Ok(images) => gate.ledger.present(images).await,
+        Err(error) => {
+            tracing::debug!(%error, "the ledger is not told which images are on the node");
+            return false;
+        }
+    }
+    true
 }

@@ -152,15 +152,27 @@ impl Ledger {
         self.reading(|store| store.size()).await
     }
 
-    /// Forgets what is past the bounds; what is known of the `images` on the node goes last.
-    pub async fn prune(&self, images: BTreeSet<String>) {
+    /// Tells which images are on the node, by their IDs: what is known of them is forgotten last.
+    pub async fn present(&self, images: BTreeSet<String>) {
+        self.tidying(move |store| store.present(&images)).await;
+    }
+
+    /// Forgets what is past the bounds.
+    pub async fn prune(&self) {
         let recent = Arc::clone(&self.recent);
-        let pruned = self.writer.ask(move |store| {
-            let pruned = store.present(&images).and_then(|()| store.prune(SystemTime::now()));
+        self.tidying(move |store| {
+            let pruned = store.prune(SystemTime::now());
             recent.forget();
             pruned
-        });
-        if let Err(error) | Ok(Err(error)) = pruned.await {
+        })
+        .await;
+    }
+
+    async fn tidying(
+        &self,
+        work: impl FnOnce(&mut Store) -> Result<(), LedgerError> + Send + 'static,
+    ) {
+        if let Err(error) | Ok(Err(error)) = self.writer.ask(work).await {
             tracing::warn!("the ledger cannot be tidied: {}", printable(&chain(&error)));
         }
     }
