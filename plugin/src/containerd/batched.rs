@@ -3,8 +3,8 @@
 //! h2 writes and flushes each HTTP/2 frame by itself, and no frame may be larger than 16 KiB at
 //! containerd: every one would cost a system call and wake the peer. Here a flush takes effect when the
 //! connection's task is polled again, which is at once, but after all frames that it has now. h2 begins
-//! each of its polls by reading; [`Batched`] counts on that. Frames that other tasks are about to write
-//! come along where the connection waits for them ([`Batched::patient`]).
+//! each of its polls by reading; [`Batched`] counts on that. Where the calls are short, a flush takes
+//! effect at once, but for what nobody waits for ([`Batched::patient`]).
 
 use std::io;
 use std::pin::Pin;
@@ -33,8 +33,7 @@ impl<S> Batched<S> {
         Self { stream, waiting: Vec::new(), sent: 0, patience: None }
     }
 
-    /// Batches what is written to `stream`, with what the other tasks of the thread are about to write:
-    /// for a thread whose tasks are short.
+    /// Sends what is written to `stream` with each flush, and what nobody waits for with the next one.
     pub(crate) fn patient(stream: S) -> Self {
         Self { patience: Some(Patience::default()), ..Self::new(stream) }
     }
@@ -117,10 +116,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Batched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.is_due(cx) {
-            cx.waker().wake_by_ref();
+        match (self.is_due(cx), &self.patience) {
+            (true, Some(_)) => self.poll_send(cx),
+            (true, None) => {
+                cx.waker().wake_by_ref();
+                Poll::Ready(Ok(()))
+            }
+            (false, _) => Poll::Ready(Ok(())),
         }
-        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,13 +1,13 @@
 //! The body of an answer: containerd's as it comes, or one of our own.
 
-use std::error::Error;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use h2::RecvStream;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::status;
 
@@ -19,7 +19,11 @@ pub struct Body(Kind);
 enum Kind {
     /// containerd's. Its end must stay visible through `is_end_stream`: a body that hides it sends an
     /// empty frame after each call, and h2 ends a connection after 100 of those (crates.md 1.4).
-    Forwarded(Incoming),
+    Forwarded {
+        body: RecvStream,
+        /// What still goes the other way.
+        _upload: Option<AbortOnDropHandle<()>>,
+    },
     Own {
         message: Option<Bytes>,
         trailers: Option<HeaderMap>,
@@ -27,8 +31,9 @@ enum Kind {
 }
 
 impl Body {
-    pub(crate) const fn forwarded(body: Incoming) -> Self {
-        Self(Kind::Forwarded(body))
+    /// containerd's, whose call ends with it.
+    pub(crate) const fn forwarded(body: RecvStream, upload: Option<AbortOnDropHandle<()>>) -> Self {
+        Self(Kind::Forwarded { body, _upload: upload })
     }
 
     /// No body: the headers say it all.
@@ -44,15 +49,15 @@ impl Body {
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = h2::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         match &mut self.0 {
-            Kind::Forwarded(body) => match ready!(Pin::new(body).poll_frame(cx)) {
-                Some(Err(error)) if !is_reset(&error) => {
+            Kind::Forwarded { body, .. } => match ready!(poll_frame(body, cx)) {
+                Some(Err(error)) if !error.is_reset() => {
                     let trailers = status::lost(&error).trailers();
                     self.0 = Kind::Own { message: None, trailers: None };
                     Poll::Ready(Some(Ok(Frame::trailers(trailers))))
@@ -69,29 +74,28 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Kind::Forwarded(body) => body.is_end_stream(),
+            Kind::Forwarded { body, .. } => body.is_end_stream(),
             Kind::Own { message, trailers } => message.is_none() && trailers.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
-            Kind::Forwarded(body) => body.size_hint(),
-            // gRPC answers carry no Content-Length.
-            Kind::Own { .. } => SizeHint::default(),
-        }
+        // gRPC answers carry no Content-Length.
+        SizeHint::default()
     }
 }
 
-/// Whether the peer reset this one stream. The connection lives, and the reset is passed on as it
-/// came: gRPC clients read the code of a reset.
-pub(crate) fn is_reset(error: &hyper::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.is_reset();
-        }
-        cause = error.source();
+fn poll_frame(
+    body: &mut RecvStream,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+    if let Some(data) = ready!(body.poll_data(cx)) {
+        let taken = data.and_then(|data| {
+            body.flow_control().release_capacity(data.len())?;
+            Ok(Frame::data(data))
+        });
+        return Poll::Ready(Some(taken));
     }
-    false
+    let trailers = ready!(body.poll_trailers(cx));
+    Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)).transpose())
 }

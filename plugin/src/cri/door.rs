@@ -8,9 +8,9 @@ use futures_util::future::BoxFuture;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
-use super::forward::Outgoing;
 use super::route::{self, Route};
 use super::status::{Code, Status};
+use super::upload::Outgoing;
 use super::{Approval, Body, Upstream, approve, gated, pull_image};
 use crate::audit::{self, Reason};
 use crate::metrics::Metrics;
@@ -76,7 +76,7 @@ impl Door {
         self,
         request: Request<Incoming>,
         peer: Option<u32>,
-    ) -> Result<Response<Body>, hyper::Error> {
+    ) -> Result<Response<Body>, h2::Error> {
         let path = request.uri().path();
         // What is only passed on does not carry the room that the others need.
         match Route::of(path) {
@@ -84,7 +84,7 @@ impl Door {
             Route::CreateContainer => gated::create_container(&self, request).boxed().await,
             Route::Forward(service) => {
                 self.metrics.call_forwarded(service);
-                self.upstream.forward(request.map(Outgoing::passing)).await
+                self.upstream.forward(request.map(Outgoing::Left)).await
             }
             Route::PullImage => {
                 Ok(pull_image::answer(request, &self.pull, &self.metrics).boxed().await)

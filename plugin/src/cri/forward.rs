@@ -2,22 +2,19 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use futures_util::poll;
+use h2::client::{Builder, SendRequest};
 use http::uri::{Authority, Scheme};
 use http::{Request, Response, Uri};
-use http_body::{Frame, SizeHint};
-use http_body_util::{Either, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http2::{Builder, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use http_body::Body as _;
 use tokio::net::UnixStream;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::body::is_reset;
 use super::status::{self, Code, Status};
+use super::upload::{Outgoing, Upload};
 use super::{Body, MESSAGE_LIMIT};
 use crate::audit::chain;
 use crate::containerd::Batched;
@@ -30,7 +27,7 @@ pub(crate) const CONNECTION_WINDOW: u32 = 4 << 20;
 #[derive(Debug)]
 pub struct Upstream {
     socket: PathBuf,
-    connection: Mutex<Option<SendRequest<Outgoing>>>,
+    connection: Mutex<Option<SendRequest<Bytes>>>,
 }
 
 impl Upstream {
@@ -45,48 +42,43 @@ impl Upstream {
     ///
     /// # Errors
     /// The reset of the stream, if containerd resets it: it is to be passed on, too.
-    pub(crate) async fn forward(
+    pub(super) async fn forward(
         &self,
         request: Request<Outgoing>,
-    ) -> Result<Response<Body>, hyper::Error> {
-        match self.send(with_authority(request)).await {
-            Ok(response) => Ok(response.map(Body::forwarded)),
-            Err(Failure::Call(error)) if is_reset(&error) => Err(error),
-            Err(Failure::Call(error)) => Ok(status::lost(&error).response()),
-            Err(Failure::Connect(error)) => Ok(self.unreachable(&error).response()),
+    ) -> Result<Response<Body>, h2::Error> {
+        let mut connection = match self.connection().await {
+            Ok(connection) => connection,
+            Err(error) => return Ok(self.unreachable(&error).response()),
+        };
+        match call(&mut connection, with_authority(request)).await {
+            Err(error) if !error.is_reset() => Ok(status::lost(&error).response()),
+            answered => answered,
         }
     }
 
-    async fn send(&self, mut request: Request<Outgoing>) -> Result<Response<Incoming>, Failure> {
-        // containerd may have gone after the connection was looked at. Such a request comes back
-        // unsent, and is tried once more on a new connection.
-        if let Some(mut connection) = self.connected() {
-            match connection.try_send_request(request).await {
-                Ok(response) => return Ok(response),
-                Err(mut error) => match error.take_message() {
-                    Some(unsent) => request = unsent,
-                    None => return Err(Failure::Call(error.into_error())),
-                },
-            }
+    /// A connection that takes a call.
+    async fn connection(&self) -> Result<SendRequest<Bytes>, io::Error> {
+        let kept = self.kept().clone();
+        match kept {
+            Some(connection) => match connection.ready().await {
+                Ok(ready) => Ok(ready),
+                // containerd has gone, and may have come back.
+                Err(_gone) => self.connect().await,
+            },
+            None => self.connect().await,
         }
-        let mut connection = self.connect().await.map_err(Failure::Connect)?;
-        connection.send_request(request).await.map_err(Failure::Call)
-    }
-
-    fn connected(&self) -> Option<SendRequest<Outgoing>> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        connection.as_ref().filter(|connection| !connection.is_closed()).cloned()
     }
 
     /// Connects. Of several calls that do so at a time the last one's connection is kept for others;
     /// the rest end with their calls.
-    async fn connect(&self) -> Result<SendRequest<Outgoing>, io::Error> {
+    async fn connect(&self) -> Result<SendRequest<Bytes>, io::Error> {
         let stream = UnixStream::connect(&self.socket).await?;
-        let (connection, driver) = Builder::new(TokioExecutor::new())
+        let (connection, driver) = Builder::new()
+            .enable_push(false)
             .max_header_list_size(u32::try_from(MESSAGE_LIMIT).unwrap_or(u32::MAX))
-            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
-            .handshake(TokioIo::new(Batched::patient(stream)))
+            .handshake(Batched::patient(stream))
             .await
             .map_err(io::Error::other)?;
         tokio::spawn(async move {
@@ -94,10 +86,12 @@ impl Upstream {
                 tracing::debug!("the connection to containerd ended: {}", chain(&error));
             }
         });
-        let mut kept = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        *kept = Some(connection.clone());
-        drop(kept);
-        Ok(connection)
+        *self.kept() = Some(connection.clone());
+        connection.ready().await.map_err(io::Error::other)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<SendRequest<Bytes>>> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unreachable(&self, error: &io::Error) -> Status {
@@ -110,45 +104,22 @@ impl Upstream {
     }
 }
 
-/// The body of a call that is passed on: as it comes, or as it was read.
-#[derive(Debug)]
-pub(crate) struct Outgoing(Either<Incoming, Full<Bytes>>);
-
-impl Outgoing {
-    /// One that passes while it comes.
-    pub(crate) const fn passing(body: Incoming) -> Self {
-        Self(Either::Left(body))
-    }
-
-    /// One that was read before.
-    pub(crate) fn held(body: Bytes) -> Self {
-        Self(Either::Right(Full::new(body)))
-    }
-}
-
-impl http_body::Body for Outgoing {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.0).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
-    }
-}
-
-enum Failure {
-    Call(hyper::Error),
-    Connect(io::Error),
+/// Sends a call, and returns what answers it as soon as the answer begins.
+async fn call(
+    connection: &mut SendRequest<Bytes>,
+    request: Request<Outgoing>,
+) -> Result<Response<Body>, h2::Error> {
+    let (head, body) = request.into_parts();
+    let (head, ended) = (Request::from_parts(head, ()), body.is_end_stream());
+    let (answer, stream) = connection.send_request(head, ended)?;
+    let mut upload = Upload::new(body, stream);
+    // The message of a unary call has come with its headers, and goes with them.
+    let upload = if ended || poll!(&mut upload).is_ready() {
+        None
+    } else {
+        Some(AbortOnDropHandle::new(tokio::spawn(upload)))
+    };
+    Ok(answer.await?.map(|body| Body::forwarded(body, upload)))
 }
 
 /// A request needs an authority to be sent on, but not every client of a unix socket names one.

@@ -8,9 +8,9 @@ use hyper::body::Incoming;
 use prost::Message;
 use pullgate_proto::{CreateContainerRequest, RunPodSandboxRequest};
 
-use super::forward::Outgoing;
 use super::pull_image::pod;
 use super::status::{self, Code, Status};
+use super::upload::Outgoing;
 use super::{Body, Door, message};
 use crate::audit;
 use crate::metrics::Service;
@@ -20,7 +20,7 @@ use crate::pull::{Presence, PullError, Wanted};
 pub(super) async fn create_container(
     door: &Door,
     request: Request<Incoming>,
-) -> Result<Response<Body>, hyper::Error> {
+) -> Result<Response<Body>, h2::Error> {
     let (request, message, deadline) = match read::<CreateContainerRequest>(door, request).await {
         Ok(read) => read,
         Err(status) => return Ok(status.response()),
@@ -48,7 +48,7 @@ pub(super) async fn create_container(
 pub(super) async fn run_pod_sandbox(
     door: &Door,
     request: Request<Incoming>,
-) -> Result<Response<Body>, hyper::Error> {
+) -> Result<Response<Body>, h2::Error> {
     let (request, message, deadline) = match read::<RunPodSandboxRequest>(door, request).await {
         Ok(read) => read,
         Err(status) => return Ok(status.response()),
@@ -88,7 +88,7 @@ async fn read<M: Message + Default>(
     };
     match read.await {
         Ok((frame, message, deadline)) => {
-            Ok((Request::from_parts(parts, Outgoing::held(frame)), message, deadline))
+            Ok((Request::from_parts(parts, Outgoing::Right(frame.into())), message, deadline))
         }
         Err(status) => {
             let status: Status = status;

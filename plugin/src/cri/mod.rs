@@ -15,6 +15,7 @@ mod route;
 mod serve;
 pub mod socket;
 mod status;
+mod upload;
 
 pub use approve::Approval;
 pub(crate) use approve::PATH as APPROVE;

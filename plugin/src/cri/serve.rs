@@ -116,7 +116,8 @@ impl Connections {
     async fn converse(self, stream: UnixStream) {
         let door = self.door;
         let peer = stream.peer_cred().ok().map(|peer| peer.uid());
-        let service = service_fn(move |request| door.clone().take(request, peer));
+        // In a box: hyper moves a call several times before it runs.
+        let service = service_fn(move |request| Box::pin(door.clone().take(request, peer)));
         let executor = Tasks { tasks: self.tasks, end: self.end.clone() };
         let connection = Builder::new(executor)
             .max_header_list_size(u32::try_from(MESSAGE_LIMIT).unwrap_or(u32::MAX))

@@ -69,7 +69,7 @@ fn of_class(class: Class, text: &str) -> Status {
 }
 
 /// The status of a call whose connection to containerd broke.
-pub(crate) fn lost(error: &hyper::Error) -> Status {
+pub(crate) fn lost(error: &h2::Error) -> Status {
     Status::new(Code::Unavailable, format!("pullgate lost its connection to containerd: {error}"))
 }
 

@@ -14,4 +14,5 @@ mod fake;
 mod forward;
 mod pull_image;
 mod raw;
+mod requests;
 mod socket;
