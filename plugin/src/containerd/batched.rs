@@ -180,6 +180,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_flush_of_what_is_waited_for_sends_it_where_calls_are_short() {
+        let (ours, mut theirs) = tokio::io::duplex(1000);
+        let mut ours = Batched::patient(ours);
+        ours.write_all(b"one ").await.unwrap();
+        ours.write_all(b"two").await.unwrap();
+        ours.flush().await.unwrap();
+        let mut read = [0; 64];
+        let length = theirs.read(&mut read).await.unwrap();
+        assert_eq!(&read[..length], b"one two");
+    }
+
+    #[tokio::test]
     async fn more_than_fits_waits_for_the_peer() {
         let (ours, mut theirs) = tokio::io::duplex(1000);
         let mut ours = Batched::new(ours);
