@@ -2,7 +2,7 @@
 
 use crate::row::{Row, Unit};
 
-/// How far a ratio may be off on a machine with two busy cores.
+/// How far a ratio may be off on a machine with two busy cores, as a part of it, if it is above one.
 const NOISE: f64 = 0.15;
 
 /// A line for each ratio that is worse than in `committed` by more than noise and both spreads, and for
@@ -14,7 +14,8 @@ pub(crate) fn regressions(committed: &[Row], measured: &[Row]) -> Vec<String> {
             let Some(is) = measured.iter().find(|row| row.name == was.name) else {
                 return Some(format!("{}: not measured", was.name));
             };
-            let bound = was.value + NOISE.max(was.spread / 2.0).max(is.spread / 2.0);
+            let noise = NOISE * was.value.max(1.0);
+            let bound = was.value + noise.max(was.spread).max(is.spread);
             // A hash row counts speed: there, less is worse.
             let worse = match was.name.starts_with("hash ") {
                 true => is.value < was.value * 2.0 - bound,

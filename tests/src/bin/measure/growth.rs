@@ -86,7 +86,7 @@ impl Bench {
     /// Ours to containerd's own pull.
     async fn compare(&self, gate: &Pullgated, what: &str, image: &Image, report: &mut Report) {
         let bytes: usize = image.layers.iter().map(|layer| layer.bytes.len()).sum();
-        let rounds = if bytes < 1 << 28 { ROUNDS } else { 1 };
+        let rounds = if bytes < 1 << 30 { ROUNDS } else { 1 };
         image.store(&self.registry, "growth", "v1");
         let (native, ours) = (self.containerd.cri().await, gate.cri().await);
         let (mut ratios, mut times) = (Vec::new(), Vec::new());
