@@ -59,14 +59,13 @@ impl Upstream {
     /// A connection that takes a call.
     async fn connection(&self) -> Result<SendRequest<Bytes>, io::Error> {
         let kept = self.kept().clone();
-        match kept {
-            Some(connection) => match connection.ready().await {
-                Ok(ready) => Ok(ready),
-                // containerd has gone, and may have come back.
-                Err(_gone) => self.connect().await,
-            },
-            None => self.connect().await,
+        if let Some(connection) = kept
+            && let Ok(ready) = connection.ready().await
+        {
+            return Ok(ready);
         }
+        // There was none, or containerd has gone, and may have come back.
+        self.connect().await
     }
 
     /// Connects. Of several calls that do so at a time the last one's connection is kept for others;

@@ -57,6 +57,20 @@ impl Fake {
         Self { socket: socket.to_owned(), calls, task }
     }
 
+    /// Serves `socket`, but reads and answers calls only once it is released: with the length of each.
+    pub(crate) fn held(socket: &Path) -> (Self, watch::Sender<bool>) {
+        let (release, wait) = watch::channel(false);
+        let fake = Self::start(socket, move |call| {
+            let mut wait = wait.clone();
+            async move {
+                wait.wait_for(|&released| released).await.expect("the test releases it");
+                let body = call.body.collect().await.expect("a whole request").to_bytes();
+                Ok(ok(body.len().to_string().as_bytes()))
+            }
+        });
+        (fake, release)
+    }
+
     /// The paths that were called so far.
     pub(crate) fn calls(&self) -> Vec<String> {
         self.calls.borrow().clone()

@@ -128,14 +128,7 @@ async fn one_connection_carries_more_calls_than_h2_forgives_mistakes() {
 #[tokio::test]
 async fn calls_at_a_time_are_not_limited() {
     let proxy = Proxy::start();
-    let (release, wait) = tokio::sync::watch::channel(false);
-    let fake = Fake::start(&proxy.containerd(), move |_| {
-        let mut wait = wait.clone();
-        async move {
-            wait.wait_for(|&released| released).await.unwrap();
-            Ok(ok(b""))
-        }
-    });
+    let (fake, release) = Fake::held(&proxy.containerd());
     let client = Client::connect(&proxy.socket()).await;
     let calls =
         tokio::spawn(async move { join_all((0..600).map(|_| client.call(PATH, b""))).await });
@@ -285,14 +278,7 @@ async fn only_cri_exists_on_the_socket() {
 #[tokio::test]
 async fn draining_lets_calls_end() {
     let proxy = Proxy::start();
-    let (release, wait) = tokio::sync::watch::channel(false);
-    let fake = Fake::start(&proxy.containerd(), move |_| {
-        let mut wait = wait.clone();
-        async move {
-            wait.wait_for(|&released| released).await.unwrap();
-            Ok(ok(b""))
-        }
-    });
+    let (fake, release) = Fake::held(&proxy.containerd());
     let client = Client::connect(&proxy.socket()).await;
     let call = spawn_call(&client, PATH);
     fake.until(|calls| calls.len() == 1).await;

@@ -13,7 +13,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::fake::{Call, Fake, Proxy, Reply, ok};
+use crate::fake::{Call, Fake, Proxy, Reply};
 use crate::raw::reason;
 
 /// Sends back each frame as it comes.
@@ -66,15 +66,7 @@ async fn a_request_passes_frame_by_frame() {
 #[tokio::test]
 async fn a_request_is_not_read_faster_than_containerd_reads_it() {
     let proxy = Proxy::start();
-    let (go, wait) = tokio::sync::watch::channel(false);
-    let _fake = Fake::start(&proxy.containerd(), move |call| {
-        let mut wait = wait.clone();
-        async move {
-            wait.wait_for(|&go| go).await.unwrap();
-            let body = call.body.collect().await.unwrap().to_bytes();
-            Ok(ok(body.len().to_string().as_bytes()))
-        }
-    });
+    let (_fake, release) = Fake::held(&proxy.containerd());
     let (answer, mut request) = begin(&proxy.socket()).await;
     let mut sent = 0;
     while let Ok(room) = timeout(Duration::from_millis(500), room(&mut request)).await {
@@ -82,7 +74,7 @@ async fn a_request_is_not_read_faster_than_containerd_reads_it() {
         sent += room;
     }
     assert!(sent < 4 << 20, "{sent} bytes wait for a containerd that reads none");
-    go.send(true).unwrap();
+    release.send(true).unwrap();
     while sent < 16 << 20 {
         let room = room(&mut request).await;
         request.send_data(vec![7; room].into(), false).unwrap();
