@@ -39,20 +39,15 @@ impl Upload {
             if !wanted || self.stream.poll_reset(cx).is_ready() {
                 return Poll::Ready(Ok(()));
             }
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                Some(frame) => frame?,
-                None => Frame::data(Bytes::new()),
-            };
-            let mut last = self.body.is_end_stream();
+            let frame = ready!(Pin::new(&mut self.body).poll_frame(cx)).transpose()?;
+            let last = frame.as_ref().is_none_or(Frame::is_trailers) || self.body.is_end_stream();
+            let frame = frame.unwrap_or_else(|| Frame::data(Bytes::new()));
             let sent = match frame.into_data() {
                 Ok(data) => {
                     self.sent = self.sent.saturating_add(data.len());
                     self.stream.send_data(data, last)
                 }
-                Err(frame) => {
-                    last = true;
-                    self.stream.send_trailers(frame.into_trailers().unwrap_or_default())
-                }
+                Err(frame) => self.stream.send_trailers(frame.into_trailers().unwrap_or_default()),
             };
             if last || sent.is_err() {
                 return Poll::Ready(Ok(()));

@@ -1,5 +1,6 @@
 //! What the daemon does when nobody asks: it reports what ran before it, and keeps the ledger small.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,25 +24,21 @@ pub(super) async fn keep(gates: watch::Receiver<Arc<Gate>>) {
         tracing::warn!("what runs already cannot be reported: {}", printable(&text));
     }
     // Rows that come meanwhile may push others out.
-    tell(&current()).await;
+    if let Some(images) = images(&current()).await {
+        current().ledger.present(images).await;
+    }
     tokio::time::sleep(FIRST_PAUSE).await;
     loop {
         let gate = current();
-        if tell(&gate).await {
-            gate.ledger.prune().await;
+        if let Some(images) = images(&gate).await {
+            gate.ledger.prune(images).await;
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Tells the ledger which images are on the node, if containerd answers.
-async fn tell(gate: &Gate) -> bool {
-    match gate.containerd.images().await {
-        Ok(images) => gate.ledger.present(images).await,
-        Err(error) => {
-            tracing::debug!(%error, "the ledger is not told which images are on the node");
-            return false;
-        }
-    }
-    true
+/// The images that are on the node, if containerd answers.
+async fn images(gate: &Gate) -> Option<BTreeSet<String>> {
+    let unknown = |error: &_| tracing::debug!(%error, "the ledger is not tidied");
+    gate.containerd.images().await.inspect_err(unknown).ok()
 }

@@ -157,11 +157,11 @@ impl Ledger {
         self.tidying(move |store| store.present(&images)).await;
     }
 
-    /// Forgets what is past the bounds.
-    pub async fn prune(&self) {
+    /// Forgets what is past the bounds; what is known of the `images` on the node goes last.
+    pub async fn prune(&self, images: BTreeSet<String>) {
         let recent = Arc::clone(&self.recent);
         self.tidying(move |store| {
-            let pruned = store.prune(SystemTime::now());
+            let pruned = store.present(&images).and_then(|()| store.prune(SystemTime::now()));
             recent.forget();
             pruned
         })
