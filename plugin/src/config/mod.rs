@@ -54,6 +54,8 @@ pub struct Containerd {
     pub sandbox_image: Option<String>,
     /// Whether layers are written as files into its content store, where it adopts them.
     pub place_layers: bool,
+    /// Whether those that gzip has compressed are inflated here.
+    pub inflate_layers: bool,
 }
 
 /// Where the policy lies.
@@ -212,6 +214,7 @@ impl Parser<'_> {
                 socket: self.socket("containerd.socket", containerd)?,
                 sandbox_image: raw.containerd.sandbox_image,
                 place_layers: raw.containerd.place_layers.unwrap_or(true),
+                inflate_layers: raw.containerd.inflate_layers.unwrap_or(true),
             },
             policy: Policy {
                 path: self.absolute("policy.path", raw.policy.path)?,

@@ -51,6 +51,7 @@ pub struct Containerd {
     cleanups: TaskTracker,
     hashing: Hashing,
     placing: Arc<Placing>,
+    inflating: bool,
     records: Arc<Records>,
 }
 
@@ -60,7 +61,7 @@ impl Containerd {
     pub fn new(socket: &Path) -> Self {
         let hashing = Hashing::by_each_pull();
         let (cleanups, placing, records) = (TaskTracker::new(), Arc::default(), Arc::default());
-        Self { channel: connect(socket), cleanups, hashing, placing, records }
+        Self { channel: connect(socket), cleanups, hashing, placing, inflating: true, records }
     }
 
     /// The same, with content hashed by `hashing`.
@@ -75,6 +76,13 @@ impl Containerd {
     pub fn layers_placed(self, placed: bool) -> Self {
         let placing = if placed { Placing::default() } else { Placing::off() };
         Self { placing: Arc::new(placing), ..self }
+    }
+
+    /// The same, with gzip layers that are files there unpacked from archives that are inflated here, or
+    /// inflated by containerd.
+    #[must_use]
+    pub fn layers_inflated(self, inflating: bool) -> Self {
+        Self { inflating, ..self }
     }
 
     /// Waits until what cancelled pulls left behind has been cleaned up.

@@ -14,7 +14,7 @@ use pullgate_policy::digest::Digest;
 use pullgate_policy::manifest::Layer;
 use tonic::{Code, Status};
 
-use super::content::{self, Committed};
+use super::content::{self, Committed, Inflated};
 use super::error::of;
 use super::lease::{Lease, unique};
 use super::{Containerd, HandoffError, MESSAGE_BYTES, request};
@@ -26,7 +26,8 @@ const APPLY_DEADLINE: Duration = Duration::from_secs(60 * 60);
 const SNAPSHOT_REF: &str = "containerd.io/snapshot.ref";
 const UNCOMPRESSED: &str = "containerd.io/uncompressed";
 
-/// Unpacks one committed layer on top of its parent, unless its snapshot is there already.
+/// Unpacks one committed layer on top of its parent, from its archive if there is one, unless its
+/// snapshot is there already.
 ///
 /// # Errors
 /// [`HandoffError::DiffId`] if the layer is not the one that the image configuration names,
@@ -37,11 +38,16 @@ pub async fn unpack(
     snapshotter: &str,
     layer: &Layer,
     blob: &Committed,
+    inflated: Option<&Inflated>,
 ) -> Result<(), HandoffError> {
     let key = format!("extract-{} {}", unique(), layer.chain_id);
     let extraction = Extraction { lease, snapshotter, layer, key };
     let Some(mounts) = extraction.prepare().await? else { return Ok(()) };
-    let outcome = match extraction.apply(blob, mounts).await {
+    let (blob, unpacked) = match inflated {
+        Some(inflated) => (inflated.blob(), inflated.blob().digest()),
+        None => (blob, &layer.diff_id),
+    };
+    let outcome = match extraction.apply(blob, unpacked, mounts).await {
         Ok(()) => extraction.commit().await,
         Err(error) => Err(error),
     };
@@ -147,8 +153,13 @@ impl Extraction<'_> {
         HandoffError::from_status(call, status)
     }
 
-    /// Unpacks, and compares the diffID: containerd does not do it for a client.
-    async fn apply(&self, blob: &Committed, mounts: Vec<Mount>) -> Result<(), HandoffError> {
+    /// Unpacks, and compares the digest of what was unpacked: containerd does not do it for a client.
+    async fn apply(
+        &self,
+        blob: &Committed,
+        expected: &Digest,
+        mounts: Vec<Mount>,
+    ) -> Result<(), HandoffError> {
         const CALL: &str = "diff.Apply";
         let message = ApplyRequest { diff: Some(wire(blob)), mounts, ..ApplyRequest::default() };
         let mut request = self.lease.stream(message);
@@ -156,12 +167,12 @@ impl Extraction<'_> {
         let mut client = DiffClient::new(self.lease.containerd().channel.clone());
         let answer = client.apply(request).await.map_err(of(CALL))?;
         let applied = answer.into_inner().applied.unwrap_or_default();
-        if applied.digest == self.layer.diff_id.to_string() {
+        if applied.digest == expected.to_string() {
             return Ok(());
         }
         Err(HandoffError::DiffId {
             layer: self.layer.descriptor.digest.clone(),
-            expected: self.layer.diff_id.clone(),
+            expected: expected.clone(),
             found: applied.digest,
         })
     }

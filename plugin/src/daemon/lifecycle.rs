@@ -199,16 +199,18 @@ impl Daemon {
             tracing::warn!("`metrics` stays as it was until a restart");
             config.metrics.clone_from(&self.config.metrics);
         }
-        let (hashing, placing) =
-            (self.config.registry.interleave_hashing, self.config.containerd.place_layers);
+        let (hashing, containerd) =
+            (&self.config.registry.interleave_hashing, &self.config.containerd);
+        let (placing, inflating) = (&containerd.place_layers, &containerd.inflate_layers);
         let fixed = [
             ("registry.interleave_hashing", &mut config.registry.interleave_hashing, hashing),
             ("containerd.place_layers", &mut config.containerd.place_layers, placing),
+            ("containerd.inflate_layers", &mut config.containerd.inflate_layers, inflating),
         ];
         for (key, new, old) in fixed {
-            if *new != old {
+            if new != old {
                 tracing::warn!("`{key}` stays {old} until a restart");
-                *new = old;
+                *new = *old;
             }
         }
         let gate = assemble(&config, Some(&self.gates.borrow()))?;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::image::{Image, Part};
 use super::precedence::Precedence;
 use super::{ImageId, PullError};
-use crate::containerd::content::{self, Committed, IngestError, Kind, Labels};
+use crate::containerd::content::{self, Committed, Inflated, IngestError, Kind, Labels};
 use crate::containerd::image::{Parts, publish};
 use crate::containerd::lease::Lease;
 use crate::containerd::{Containerd, HandoffError, cri_store, snapshot};
@@ -147,27 +147,42 @@ impl<'a> Transfer<'a> {
                 drop(fetched.send(committed));
                 std::future::ready(Ok(()))
             });
+        let (ready, mut unpackable) = mpsc::channel(1);
+        let inflate = async {
+            let ready = ready;
+            for (position, layer) in layers.iter().enumerate() {
+                // Two archives are there at most: one that is unpacked, and the next one.
+                let Ok(room) = ready.reserve().await else { break };
+                precedence.give(Some(position));
+                let Some(blob) = waiting.recv().await else { break };
+                precedence.give(None);
+                let inflated = Inflated::of(&self.lease, layer).await;
+                room.send((blob, inflated));
+            }
+            Ok(())
+        };
         let (unpacked, mut unlabelled) = mpsc::unbounded_channel();
         let unpack = async {
             let unpacked = unpacked;
             let mut committed = Vec::with_capacity(layers.len());
-            for (position, layer) in layers.iter().enumerate() {
-                precedence.give(Some(position));
-                let Some(next) = waiting.recv().await else { break };
-                precedence.give(None);
-                committed.push(next.clone());
-                self.unpack(layers, &committed).await?;
-                drop(unpacked.send((layer, next)));
+            for layer in layers {
+                let Some((blob, inflated)) = unpackable.recv().await else { break };
+                committed.push(blob.clone());
+                self.unpack(layers, &committed, inflated.as_ref()).await?;
+                drop(unpacked.send((layer, blob, inflated)));
             }
-            Ok::<_, PullError>(())
+            Ok(())
         };
         let label = async {
-            while let Some((layer, blob)) = unlabelled.recv().await {
+            while let Some((layer, blob, inflated)) = unlabelled.recv().await {
+                if let Some(inflated) = inflated {
+                    inflated.remove().await;
+                }
                 snapshot::label(&self.lease, layer, &blob).await?;
             }
             Ok(())
         };
-        tokio::try_join!(fetch, unpack, label).map(drop)
+        tokio::try_join!(fetch, inflate, unpack, label).map(drop)
     }
 
     /// How many of the lowest layers are unpacked already. Only those count that are there when the
@@ -208,13 +223,22 @@ impl<'a> Transfer<'a> {
         ingest.await.map_err(|error: IngestError<RegistryError>| error.into())
     }
 
-    /// Unpacks the last of `committed`; all of them again where a parent went away meanwhile.
-    async fn unpack(&self, layers: &[Layer], committed: &[Committed]) -> Result<(), HandoffError> {
-        let mut from = committed.len().saturating_sub(1);
+    /// Unpacks the last of `committed`, from its archive if there is one; all of them again where a
+    /// parent went away meanwhile.
+    async fn unpack(
+        &self,
+        layers: &[Layer],
+        committed: &[Committed],
+        inflated: Option<&Inflated>,
+    ) -> Result<(), HandoffError> {
+        let last = committed.len().saturating_sub(1);
+        let mut from = last;
         for attempt in 1..=UNPACK_ATTEMPTS {
             let outcome = async {
-                for (layer, blob) in layers.iter().zip(committed).skip(from) {
-                    snapshot::unpack(&self.lease, &self.snapshotter, layer, blob).await?;
+                for (position, (layer, blob)) in layers.iter().zip(committed).enumerate().skip(from)
+                {
+                    let inflated = inflated.filter(|_| position == last);
+                    snapshot::unpack(&self.lease, &self.snapshotter, layer, blob, inflated).await?;
                 }
                 Ok(())
             };

@@ -64,6 +64,10 @@ impl Digest {
         Self { algorithm: Algorithm::Sha256, hex: hex::encode(Sha256::digest(bytes)) }
     }
 
+    fn of(state: State) -> Self {
+        Self { algorithm: Algorithm::Sha256, hex: hex::encode(state.finish()) }
+    }
+
     /// The algorithm.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
@@ -138,7 +142,7 @@ pub fn sha256_instructions() -> &'static str {
 }
 
 /// Proof that bytes with this digest and size were read to their end. Made only by
-/// [`Verifier::finish`].
+/// [`Verifier::finish`] and [`Tailed::finish`].
 ///
 /// ```compile_fail,E0451
 /// use pullgate_policy::digest::{Digest, VerifiedBlob};
@@ -219,7 +223,7 @@ impl Verifier {
         if self.left > 0 {
             return Err(BlobMismatch::TooShort { expected: self.size, missing: self.left });
         }
-        let found = Digest { algorithm: Algorithm::Sha256, hex: hex::encode(self.state.finish()) };
+        let found = Digest::of(self.state);
         if found != self.expected {
             return Err(BlobMismatch::Digest { expected: self.expected, found });
         }
@@ -232,6 +236,47 @@ impl Verifier {
         };
         self.left = left;
         Ok(())
+    }
+}
+
+/// Verifies a stream whose length nobody declared, and proves the digest of what it becomes with a tail.
+#[derive(Debug)]
+pub struct Tailed {
+    expected: Digest,
+    size: u64,
+    state: State,
+}
+
+impl Tailed {
+    /// A verifier of bytes with the digest `expected`.
+    ///
+    /// # Errors
+    /// [`BlobMismatch::Unsupported`] unless the algorithm is SHA-256.
+    pub fn new(expected: &Digest) -> Result<Self, BlobMismatch> {
+        Verifier::new(expected, 0).map(|Verifier { expected, size, state, .. }| Self {
+            expected,
+            size,
+            state,
+        })
+    }
+
+    /// Takes the next bytes of the stream.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.size = self.size.saturating_add(bytes.len() as u64);
+        self.state.update(bytes);
+    }
+
+    /// Ends the stream. The proof is of its bytes with `tail` behind them.
+    ///
+    /// # Errors
+    /// [`BlobMismatch::Digest`] if the bytes before the tail are not the expected ones.
+    pub fn finish(mut self, tail: &[u8]) -> Result<VerifiedBlob, BlobMismatch> {
+        let found = Digest::of(self.state.clone());
+        if found != self.expected {
+            return Err(BlobMismatch::Digest { expected: self.expected, found });
+        }
+        self.update(tail);
+        Ok(VerifiedBlob { digest: Digest::of(self.state), size: self.size })
     }
 }
 

@@ -45,6 +45,26 @@ fn digests_are_displayed_as_they_are_written() {
 }
 
 #[test]
+fn a_tail_is_proven_only_behind_the_expected_bytes() {
+    let hashed = |pieces: &[&[u8]]| {
+        let mut tailed = Tailed::new(&Digest::sha256(b"abc")).expect("sha256");
+        pieces.iter().for_each(|piece| tailed.update(piece));
+        tailed
+    };
+    let whole = hashed(&[b"a", b"", b"bc"]).finish(b"-tail").expect("the expected bytes");
+    assert_eq!((whole.digest(), whole.size()), (&Digest::sha256(b"abc-tail"), 8));
+    for pieces in [&[][..], &[b"ab".as_slice()], &[b"abc".as_slice(), b"-"]] {
+        let found = Digest::sha256(&pieces.concat());
+        let expected = Digest::sha256(b"abc");
+        let mismatch = BlobMismatch::Digest { expected, found };
+        assert_eq!(hashed(pieces).finish(b"c"), Err(mismatch));
+    }
+    let long: Digest = format!("sha512:{}", "f".repeat(128)).parse().expect("a digest");
+    let unsupported = BlobMismatch::Unsupported { algorithm: Algorithm::Sha512 };
+    assert_eq!(Tailed::new(&long).map(drop), Err(unsupported));
+}
+
+#[test]
 fn only_the_promised_bytes_are_verified() {
     let expected = Digest::sha256(b"abc");
     let blob = Verifier::verify(&expected, b"abc").expect("the same bytes");

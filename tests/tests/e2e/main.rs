@@ -14,6 +14,7 @@ mod crash;
 mod environment;
 mod exemption;
 mod identity;
+mod inflated;
 mod journal;
 mod metrics;
 mod namespaces;

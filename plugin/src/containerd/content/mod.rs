@@ -1,6 +1,7 @@
 //! The content store: bytes are hashed while they are written, to a file without a name or into an
 //! ingest, and committed only with the proof that they are what their descriptor says.
 
+mod inflate;
 mod place;
 mod write;
 
@@ -18,6 +19,7 @@ use pullgate_policy::manifest::Descriptor;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
+pub use self::inflate::Inflated;
 use self::place::Nameless;
 pub(super) use self::place::Placing;
 use self::write::{Expected, STALL, Write};

@@ -54,11 +54,7 @@ impl Placing {
     /// A file for the blob `digest`; none where there cannot be one, or where its name is taken. Waits
     /// for another pull that has one for the same blob.
     pub(super) async fn begin(&self, containerd: &Containerd, digest: &Digest) -> Option<Nameless> {
-        if self.off.load(Ordering::Relaxed) {
-            return None;
-        }
-        let folder = self.folder.get_or_try_init(|| containerd.content_folder()).await.ok()?;
-        let folder = blobs(folder, digest);
+        let folder = blobs(self.folder(containerd).await?, digest);
         let turn = self.turn(digest).await;
         let (place, taken) = (folder.clone(), folder.join(digest.hex()));
         let create = move || if taken.exists() { Ok(None) } else { create(&place).map(Some) };
@@ -71,6 +67,15 @@ impl Placing {
             // containerd makes the folder with the first blob, and a disk may have room again.
             Err(_) => None,
         }
+    }
+
+    /// The folder of the content store; none where layers do not become files.
+    pub(super) async fn folder(&self, containerd: &Containerd) -> Option<&Path> {
+        if self.off.load(Ordering::Relaxed) {
+            return None;
+        }
+        let folder = self.folder.get_or_try_init(|| containerd.content_folder()).await.ok()?;
+        Some(folder)
     }
 
     /// containerd did not take over what was placed.
@@ -116,7 +121,8 @@ fn will_stay(error: &io::Error) -> bool {
     kinds.contains(&error.kind())
 }
 
-fn create(folder: &Path) -> io::Result<File> {
+/// A file without a name.
+pub(super) fn create(folder: &Path) -> io::Result<File> {
     let flags = OFlag::O_TMPFILE.bits();
     let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(folder)?;
     // As containerd leaves its own, whatever our umask is.
@@ -189,7 +195,7 @@ impl Sink for Nameless {
 }
 
 /// What has the name already is the same.
-fn link(file: &File, name: &Path) -> io::Result<()> {
+pub(super) fn link(file: &File, name: &Path) -> io::Result<()> {
     let open = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     match linkat(AT_FDCWD, &open, AT_FDCWD, name, AtFlags::AT_SYMLINK_FOLLOW) {
         Ok(()) | Err(Errno::EEXIST) => Ok(()),

@@ -1,0 +1,358 @@
+//! A gzip layer as a plain archive: containerd's one unpacking thread otherwise spends half its time in
+//! gunzip. The archive is inflated on a thread of its own, beside what containerd unpacks meanwhile.
+//!
+//! It is content of its own for as long as it is unpacked. A tail of ours behind the archive's end gives
+//! it a digest that no other content has, so nobody can adopt its file, and the file may go without
+//! asking the collector.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+
+use containerd_client::services::v1::DeleteContentRequest;
+use containerd_client::services::v1::content_client::ContentClient;
+use flate2::read::MultiGzDecoder;
+use nix::sys::statvfs::fstatvfs;
+use pullgate_policy::digest::{BlobMismatch, Digest, Tailed, VerifiedBlob};
+use pullgate_policy::manifest::{Descriptor, Layer};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::place::{create, link};
+use super::write::{Expected, STALL, Write};
+use super::{Committed, Labels};
+use crate::containerd::lease::{Lease, unique};
+use crate::containerd::store::blobs;
+use crate::containerd::{Containerd, HandoffError, request};
+
+/// Compressed bytes below which the two calls more take as long as containerd's gunzip.
+const SMALLEST: u64 = 512 << 10;
+
+/// The largest archive. What lives longer on its way through the page cache is written to the disk.
+const LARGEST: u64 = 1 << 30;
+
+/// The part of the free space that an archive may take: two are there at a time.
+const SHARE: u64 = 8;
+
+/// What gzip makes of most layers, at best. One that becomes larger than [`LARGEST`] is inflated in vain.
+const RATIO: u64 = 4;
+
+/// Bytes that are inflated at a time.
+const PIECE: usize = 256 << 10;
+
+/// Bytes of a block of a tar archive, of which two empty ones are its end (pax, "ustar Interchange
+/// Format").
+const BLOCK: u64 = 512;
+
+/// A layer's archive in the content store. Dropping it removes it in the background.
+#[derive(Debug)]
+pub struct Inflated {
+    blob: Committed,
+    name: Name,
+}
+
+impl Inflated {
+    /// The archive of a layer that is in the content store. None where containerd may as well inflate
+    /// it by itself, or has to: it knows best what is wrong with it.
+    pub async fn of(lease: &Lease, layer: &Layer) -> Option<Self> {
+        let Descriptor { media_type, size, .. } = &layer.descriptor;
+        if !media_type.ends_with("gzip") || *size < SMALLEST || !lease.containerd().inflating {
+            return None;
+        }
+        match Self::make(lease, layer).await {
+            Ok(inflated) => inflated,
+            Err(error) => {
+                let digest = &layer.descriptor.digest;
+                tracing::debug!(%digest, "containerd inflates a layer by itself: {error}");
+                None
+            }
+        }
+    }
+
+    async fn make(lease: &Lease, layer: &Layer) -> Result<Option<Self>, NotInflated> {
+        let containerd = lease.containerd();
+        let Some(folder) = containerd.placing.folder(containerd).await else { return Ok(None) };
+        let folder = blobs(folder, &layer.descriptor.digest);
+        let source = folder.join(layer.descriptor.digest.hex());
+        let wanted = Arc::new(());
+        let (diff_id, still) = (layer.diff_id.clone(), Arc::downgrade(&wanted));
+        let work = spawn_blocking(move || inflate(&source, &diff_id, &unique(), &still));
+        let (file, proof) = work.await.map_err(io::Error::from)??;
+
+        let path = folder.join(proof.digest().hex());
+        let (containerd, digest) = (containerd.clone(), proof.digest().clone());
+        let name = Name { containerd, digest, path: Some(path.clone()) };
+        let link = spawn_blocking(move || link(&file, &path));
+        timeout(STALL, link).await.map_err(io::Error::from)?.map_err(io::Error::from)??;
+        let blob = adopt(lease, &proof).await?;
+        Ok(Some(Self { blob, name }))
+    }
+
+    /// What containerd unpacks.
+    pub const fn blob(&self) -> &Committed {
+        &self.blob
+    }
+
+    /// Removes it, and returns when it is gone.
+    pub async fn remove(mut self) {
+        if let Some(removal) = self.name.give_up() {
+            removal.await;
+        }
+    }
+}
+
+/// Lets containerd take the file of `proof` over.
+async fn adopt(lease: &Lease, proof: &VerifiedBlob) -> Result<Committed, NotInflated> {
+    let digest = proof.digest().clone();
+    let total = i64::try_from(proof.size()).unwrap_or(i64::MAX);
+    let expected = Expected { digest: digest.to_string(), total };
+    let write = Write::open(lease, format!("layer-{digest}"), expected).await;
+    let mut write =
+        write.map_err(|status| HandoffError::from_status(super::write::CALL, status))?;
+    if write.found != total {
+        write.abort().await;
+        return Err(NotInflated::NotAdopted);
+    }
+    write.commit(&Labels::new()).await?;
+    let media_type = "application/vnd.oci.image.layer.v1.tar".to_owned();
+    let descriptor = Descriptor { media_type, digest, size: proof.size(), platform: None };
+    Ok(Committed { descriptor })
+}
+
+/// The name of an archive, which no other content has.
+#[derive(Debug)]
+struct Name {
+    containerd: Containerd,
+    digest: Digest,
+    /// Its file, until somebody removes it.
+    path: Option<PathBuf>,
+}
+
+impl Name {
+    fn give_up(&mut self) -> Option<impl Future<Output = ()> + use<>> {
+        let path = self.path.take()?;
+        Some(remove(self.containerd.clone(), self.digest.clone(), path))
+    }
+}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        if let Some(removal) = self.give_up() {
+            self.containerd.cleanups.spawn(removal);
+        }
+    }
+}
+
+/// Removes an archive's record and its file. What is left of it, the collector removes with the lease.
+async fn remove(containerd: Containerd, digest: Digest, path: PathBuf) {
+    let message = request(DeleteContentRequest { digest: digest.to_string() });
+    if let Err(status) = ContentClient::new(containerd.channel).delete(message).await {
+        tracing::debug!(%status, "an archive's record is left to the garbage collector");
+    }
+    let removed = spawn_blocking(move || std::fs::remove_file(path)).await;
+    if let Err(error) = removed.map_err(io::Error::from).flatten() {
+        tracing::debug!(%error, "an archive's file is left to the garbage collector");
+    }
+}
+
+/// Why containerd has to inflate a layer by itself.
+#[derive(Debug, thiserror::Error)]
+enum NotInflated {
+    /// The compressed layer cannot be read, or the archive not be written.
+    #[error(transparent)]
+    Disk(#[from] io::Error),
+    /// containerd failed.
+    #[error(transparent)]
+    Handoff(#[from] HandoffError),
+    /// The archive would be too large for the page cache, or the disk.
+    #[error("an archive has {limit} bytes at most")]
+    Large {
+        /// The largest that may be.
+        limit: u64,
+    },
+    /// It is not what the image configuration says.
+    #[error(transparent)]
+    Mismatch(#[from] BlobMismatch),
+    /// It does not end as an archive does, so a tail might be taken for a part of it.
+    #[error("it does not end with two empty blocks")]
+    NoEnd,
+    /// The collector was faster.
+    #[error("containerd does not take the archive over")]
+    NotAdopted,
+    /// The pull has ended.
+    #[error("nobody waits for it")]
+    Unwanted,
+}
+
+/// Inflates `source` into a file without a name in the same folder, and puts `tail` behind it.
+fn inflate(
+    source: &Path,
+    diff_id: &Digest,
+    tail: &str,
+    wanted: &Weak<()>,
+) -> Result<(File, VerifiedBlob), NotInflated> {
+    let compressed = File::open(source)?;
+    let mut file = create(source.parent().unwrap_or(source))?;
+    let limit = room(&file)?;
+    if compressed.metadata()?.len() > limit / RATIO {
+        return Err(NotInflated::Large { limit });
+    }
+    let mut inflated = MultiGzDecoder::new(BufReader::with_capacity(PIECE, compressed));
+    let mut verifier = Tailed::new(diff_id)?;
+    let mut end = End::default();
+    let mut buffer = vec![0; PIECE];
+    loop {
+        let length = inflated.read(&mut buffer)?;
+        let bytes = buffer.split_at(length).0;
+        if bytes.is_empty() {
+            break;
+        }
+        end.update(bytes);
+        if end.size > limit {
+            return Err(NotInflated::Large { limit });
+        }
+        if wanted.strong_count() == 0 {
+            return Err(NotInflated::Unwanted);
+        }
+        verifier.update(bytes);
+        file.write_all(bytes)?;
+    }
+    if !end.is_of_an_archive() {
+        return Err(NotInflated::NoEnd);
+    }
+    let proof = verifier.finish(tail.as_bytes())?;
+    file.write_all(tail.as_bytes())?;
+    Ok((file, proof))
+}
+
+/// How large an archive may become where `file` is.
+fn room(file: &File) -> io::Result<u64> {
+    let disk = fstatvfs(file)?;
+    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+    Ok((free / SHARE).min(LARGEST))
+}
+
+/// How many bytes there were, and how many zeros are the last of them.
+///
+/// A tail shorter than a block behind an archive's end is not read by anybody; behind an archive that
+/// breaks off it does not fill the block that is missing. So the archive is unpacked with it as
+/// without.
+#[derive(Debug, Default)]
+struct End {
+    size: u64,
+    zeros: u64,
+}
+
+impl End {
+    fn update(&mut self, bytes: &[u8]) {
+        let length = bytes.len() as u64;
+        let last = bytes.iter().rev().take_while(|&&byte| byte == 0).count() as u64;
+        self.zeros = if last == length { self.zeros.saturating_add(last) } else { last };
+        self.size = self.size.saturating_add(length);
+    }
+
+    const fn is_of_an_archive(&self) -> bool {
+        self.size.is_multiple_of(BLOCK) && self.zeros >= 2 * BLOCK
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use flate2::write::GzEncoder;
+    use pullgate_policy::digest::Digest;
+
+    use super::{End, NotInflated, inflate, room};
+
+    const TAIL: &str = "a tail";
+
+    /// What becomes of `stored` as the layer whose archive is `archive`.
+    fn inflated(folder: &Path, stored: &[u8], archive: &[u8]) -> Result<Vec<u8>, NotInflated> {
+        use std::os::unix::fs::FileExt as _;
+        let source = folder.join("layer");
+        std::fs::write(&source, stored).unwrap();
+        let wanted = Arc::new(());
+        let made = inflate(&source, &Digest::sha256(archive), TAIL, &Arc::downgrade(&wanted));
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "it has no name yet");
+        let (file, proof) = made?;
+        let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!((proof.digest(), proof.size()), (&Digest::sha256(&bytes), bytes.len() as u64));
+        Ok(bytes)
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn an_archive_gets_a_tail_once_it_is_what_the_configuration_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = [vec![7; 700_000 / 512 * 512], vec![0; 1024]].concat();
+        let whole = inflated(folder.path(), &gzip(&archive), &archive).unwrap();
+        assert_eq!(whole, [&archive, TAIL.as_bytes()].concat());
+        let members = [gzip(&archive[..3]), gzip(&archive[3..])].concat();
+        assert_eq!(inflated(folder.path(), &members, &archive).unwrap(), whole);
+    }
+
+    #[test]
+    fn what_is_not_such_an_archive_is_left_to_containerd() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = [vec![7; 512], vec![0; 1024]].concat();
+        let stored = gzip(&archive);
+        let (endless, odd) = (&archive[..1024], [&archive[..], &[0]].concat());
+        for (title, stored, archive, expected) in [
+            ("another", &stored[..], &b"another"[..], "expected sha256:"),
+            ("no gzip", &archive, &archive, "invalid gzip header"),
+            ("torn", &stored[..stored.len() - 9], &archive, "incomplete"),
+            ("followed", &[&stored[..], b"more"].concat(), &archive, "end of file"),
+            ("without an end", &gzip(endless), endless, "two empty blocks"),
+            ("no whole blocks", &gzip(&odd), &odd, "two empty blocks"),
+            ("empty", &gzip(b""), b"", "two empty blocks"),
+        ] {
+            let error = inflated(folder.path(), stored, archive).unwrap_err().to_string();
+            assert!(error.contains(expected), "{title}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_archive_has_a_bound_and_ends_with_the_pull() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = folder.path().join("layer");
+        let file = std::fs::File::create(&source).unwrap();
+        let limit = room(&file).unwrap();
+        file.set_len(limit).unwrap();
+        let wanted = Arc::new(());
+        let attempt = || {
+            let wanted = Arc::downgrade(&wanted);
+            inflate(&source, &Digest::sha256(b""), TAIL, &wanted).unwrap_err()
+        };
+        assert!(matches!(attempt(), NotInflated::Large { .. }));
+        std::fs::write(&source, gzip(b"some")).unwrap();
+        let gone = Arc::downgrade(&Arc::new(()));
+        let error = inflate(&source, &Digest::sha256(b""), TAIL, &gone).unwrap_err();
+        assert!(matches!(error, NotInflated::Unwanted), "{error}");
+    }
+
+    #[test]
+    fn zeros_are_counted_across_pieces() {
+        for (pieces, is_end) in [
+            (&[&[1; 512][..], &[0; 1000], &[0; 24]][..], true),
+            (&[&[0; 1024]], true),
+            (&[&[1; 512], &[0; 1023], &[1]], false),
+            (&[&[1; 512], &[0; 512]], false),
+            (&[&[1; 513], &[0; 1024]], false),
+            (&[], false),
+        ] {
+            let mut end = End::default();
+            pieces.iter().for_each(|piece| end.update(piece));
+            assert_eq!(end.is_of_an_archive(), is_end, "{end:?}");
+        }
+    }
+}

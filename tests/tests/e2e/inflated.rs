@@ -1,0 +1,210 @@
+//! Layers that gzip has compressed are unpacked from archives that pullgated inflates. The image is the
+//! same, nothing else stays, and what containerd itself refuses is refused.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::time::Duration;
+
+use flate2::write::GzEncoder;
+use pullgate_tests::image::{Blob, Compression, Image, Recipe};
+use pullgate_tests::pullgated::{Pullgated, Settings};
+use pullgate_tests::sample;
+use pullgate_tests::version::Version;
+use serde_json::json;
+use tokio::time::timeout;
+use tonic::Code;
+
+use crate::broken::check;
+use crate::counts::{Counts, MESSAGES};
+use crate::scene::Scene;
+
+const LAYERS: u64 = 3;
+
+/// Messages of content.Write for an image of [`LAYERS`] layers: each begins and is committed,
+/// configuration and manifest are sent, too.
+const BY_CONTAINERD: u64 = LAYERS * 2 + 2 * 3;
+
+/// An archive begins and is committed as a layer is.
+const INFLATED: u64 = BY_CONTAINERD + LAYERS * 2;
+
+const BY_ITSELF: &str = "containerd inflates a layer by itself";
+
+const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+
+#[tokio::test]
+async fn containerd_1_6() {
+    both_ways(Version::V1_6).await;
+}
+
+#[tokio::test]
+async fn containerd_1_7() {
+    both_ways(Version::V1_7).await;
+}
+
+#[tokio::test]
+async fn containerd_2_1() {
+    both_ways(Version::V2_1).await;
+}
+
+async fn both_ways(version: Version) {
+    if !Version::available().contains(&version) {
+        return;
+    }
+    let counts = Counts::new();
+    let containerd = counts.shown_by(Default::default());
+    let mut scene = Scene::with(version, containerd, Settings::default()).await;
+    let image = first_pull(&scene).await;
+
+    assert_eq!(messages(&scene, counts).await, INFLATED, "{}", scene.gate.log());
+    let layers = image.layers.iter().map(|layer| &layer.digest);
+    let expected: BTreeSet<String> = layers
+        .chain([&image.manifest.digest, &image.config.digest])
+        .map(|digest| hex(digest))
+        .collect();
+    assert_eq!(files(&scene), expected, "no archive stays, whether or not something is collected");
+    let inflated = scene.dump().await;
+    scene.empty().await;
+
+    scene.settings.extra = "containerd.inflate_layers = false\n".to_owned();
+    scene.gate = Pullgated::start(&scene.containerd, &scene.settings).await;
+    assert_eq!(messages(&scene, counts).await, BY_CONTAINERD);
+    assert_eq!(scene.dump().await, inflated, "the same image either way");
+}
+
+#[tokio::test]
+async fn layers_that_cannot_have_a_tail_are_containerd_s_own() {
+    let scene = logging(Version::V2_1).await;
+    let archive = archive();
+    // Two empty blocks are its end, which is optional.
+    let endless = &archive[..archive.len() - 1024];
+    let odd = [&archive[..], &[0]].concat();
+    for (count, (name, unpacked, stored)) in (1..).zip([
+        ("plain", &archive[..], archive.clone()),
+        ("endless", endless, gzip(&[endless])),
+        ("odd", &odd[..], gzip(&[&odd])),
+    ]) {
+        image(unpacked, stored).store(&scene.registry, name, "v1");
+        scene.pull(&format!("{name}:v1")).await.expect("the pull to succeed");
+        let log = scene.gate.log();
+        assert_eq!(log.matches(BY_ITSELF).count(), count, "{name}: {log}");
+    }
+}
+
+#[tokio::test]
+async fn layers_of_several_members_and_with_a_longer_end_are_unpacked() {
+    let scene = logging(Version::V1_7).await;
+    let archive = archive();
+    let (head, rest) = archive.split_at(archive.len() / 2);
+    let padded = [&archive[..], &[0; 10_240]].concat();
+    image(&archive, gzip(&[head, rest])).store(&scene.registry, "members", "v1");
+    image(&padded, gzip(&[&padded])).store(&scene.registry, "padded", "v1");
+    for name in ["members:v1", "padded:v1"] {
+        scene.pull(name).await.expect("the pull to succeed");
+    }
+    let log = scene.gate.log();
+    assert!(!log.contains(BY_ITSELF), "{log}");
+}
+
+#[tokio::test]
+async fn what_containerd_refuses_is_refused() {
+    let scene = Scene::open(Version::V1_6).await;
+    first_pull(&scene).await;
+    let archive = archive();
+    let short = &archive[..archive.len() / 2];
+    let stored = gzip(&[&archive]);
+    let torn = stored[..stored.len() / 2].to_vec();
+    image(b"another", stored).store(&scene.registry, "other", "v1");
+    image(&archive, torn).store(&scene.registry, "torn", "v1");
+    image(short, gzip(&[short])).store(&scene.registry, "short", "v1");
+    for (name, code, words, reason) in [
+        ("other:v1", Code::FailedPrecondition, "unpacks to", "DIFF_ID_MISMATCH"),
+        ("torn:v1", Code::Unavailable, "unexpected EOF", "CONTAINERD_FAILED"),
+        ("short:v1", Code::Unavailable, "unexpected EOF", "CONTAINERD_FAILED"),
+    ] {
+        let answer = scene.pull(name).await;
+        check(&scene, name, answer, (code, words, reason));
+    }
+    scene.empty().await;
+}
+
+#[tokio::test]
+async fn a_pull_that_is_broken_off_leaves_no_archive() {
+    let scene = Scene::open(Version::V2_1).await;
+    first_pull(&scene).await;
+    let mut ended = 0;
+    for milliseconds in (0..120).step_by(8) {
+        let pull = scene.pull("layers:v1");
+        ended += usize::from(timeout(Duration::from_millis(milliseconds), pull).await.is_ok());
+        scene.empty().await;
+        scene.wait_until("no file is left", async || files(&scene).is_empty()).await;
+    }
+    assert!(ended < 15, "every pull was too fast to be broken off");
+}
+
+/// A daemon that says why it did not inflate a layer.
+async fn logging(version: Version) -> Scene {
+    let extra = "log.level = \"debug\"\n".to_owned();
+    let settings = Settings { extra, ..Settings::default() };
+    let scene = Scene::with(version, Default::default(), settings).await;
+    first_pull(&scene).await;
+    scene
+}
+
+/// An image of [`LAYERS`] layers, pulled and removed: containerd makes the folder with the first blob.
+async fn first_pull(scene: &Scene) -> Image {
+    sample::tiny("first").store(&scene.registry, "first", "v1");
+    scene.pull("first:v1").await.expect("a first pull");
+    scene.empty().await;
+    let image = sample::synthetic(Compression::Gzip, LAYERS, 4 << 20);
+    image.store(&scene.registry, "layers", "v1");
+    image
+}
+
+/// Messages of content.Write that a pull sends.
+async fn messages(scene: &Scene, counts: Counts) -> u64 {
+    let count = || counts.of(MESSAGES, "containerd.services.content.v1.Content", "Write");
+    let before = count().await;
+    scene.pull("layers:v1").await.expect("the pull to succeed");
+    count().await - before
+}
+
+/// The names of the files in the content store.
+fn files(scene: &Scene) -> BTreeSet<String> {
+    let store = scene.containerd.root().join("io.containerd.content.v1.content/blobs/sha256");
+    let entries = std::fs::read_dir(store).expect("the content store");
+    let name = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.expect("an entry").file_name().to_string_lossy().into_owned()
+    };
+    entries.map(name).collect()
+}
+
+fn hex(digest: &str) -> String {
+    digest.trim_start_matches("sha256:").to_owned()
+}
+
+/// The archive of a layer that is large enough.
+fn archive() -> Vec<u8> {
+    let mut image = sample::synthetic(Compression::Plain, 1, 4 << 20);
+    image.layers.remove(0).bytes
+}
+
+/// An image of one layer, `stored`, that is to unpack to the archive `unpacked`.
+fn image(unpacked: &[u8], stored: Vec<u8>) -> Image {
+    let layer = Blob::new(GZIP, stored);
+    let diff_id = Blob::new(GZIP, unpacked.to_vec()).digest;
+    let mut image = Recipe::new().text("replaced").build_with(
+        |config| config["rootfs"]["diff_ids"][0] = json!(diff_id),
+        |manifest| manifest["layers"][0] = layer.descriptor(),
+    );
+    image.layers = vec![layer];
+    image
+}
+
+/// One member of a gzip file for each of `parts`.
+fn gzip(parts: &[&[u8]]) -> Vec<u8> {
+    parts.iter().fold(Vec::new(), |bytes, part| {
+        let mut encoder = GzEncoder::new(bytes, flate2::Compression::fast());
+        encoder.write_all(part).expect("gzip into memory");
+        encoder.finish().expect("gzip into memory")
+    })
+}
