@@ -156,7 +156,7 @@ impl<'a> Transfer<'a> {
                 precedence.give(Some(position));
                 let Some(blob) = waiting.recv().await else { break };
                 precedence.give(None);
-                let inflated = Inflated::of(&self.lease, layer).await;
+                let inflated = Inflated::of(&self.lease, &blob, &layer.diff_id).await;
                 room.send((blob, inflated));
             }
             Ok(())

@@ -15,12 +15,12 @@ use containerd_client::services::v1::content_client::ContentClient;
 use flate2::read::MultiGzDecoder;
 use nix::sys::statvfs::fstatvfs;
 use pullgate_policy::digest::{BlobMismatch, Digest, Tailed, VerifiedBlob};
-use pullgate_policy::manifest::{Descriptor, Layer};
+use pullgate_policy::manifest::Descriptor;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::place::{create, link};
-use super::write::{Expected, STALL, Write};
+use super::write::{self, Expected, STALL, Write};
 use super::{Committed, Labels};
 use crate::containerd::lease::{Lease, unique};
 use crate::containerd::store::blobs;
@@ -53,40 +53,43 @@ pub struct Inflated {
 }
 
 impl Inflated {
-    /// The archive of a layer that is in the content store. None where containerd may as well inflate
-    /// it by itself, or has to: it knows best what is wrong with it.
-    pub async fn of(lease: &Lease, layer: &Layer) -> Option<Self> {
-        let Descriptor { media_type, size, .. } = &layer.descriptor;
+    /// The archive `diff_id` of a layer that is in the content store. None where containerd may as well
+    /// inflate it by itself, or has to: it knows best what is wrong with it.
+    pub async fn of(lease: &Lease, layer: &Committed, diff_id: &Digest) -> Option<Self> {
+        let Descriptor { media_type, size, digest, .. } = layer.descriptor();
         if !media_type.ends_with("gzip") || *size < SMALLEST || !lease.containerd().inflating {
             return None;
         }
-        match Self::make(lease, layer).await {
-            Ok(inflated) => inflated,
+        let folder = lease.containerd().placing.folder(lease.containerd()).await?;
+        match Self::make(lease, &blobs(folder, digest), layer, diff_id).await {
+            Ok(inflated) => {
+                tracing::debug!(%digest, archive = %inflated.blob.digest(), "a layer is inflated");
+                Some(inflated)
+            }
             Err(error) => {
-                let digest = &layer.descriptor.digest;
                 tracing::debug!(%digest, "containerd inflates a layer by itself: {error}");
                 None
             }
         }
     }
 
-    async fn make(lease: &Lease, layer: &Layer) -> Result<Option<Self>, NotInflated> {
-        let containerd = lease.containerd();
-        let Some(folder) = containerd.placing.folder(containerd).await else { return Ok(None) };
-        let folder = blobs(folder, &layer.descriptor.digest);
-        let source = folder.join(layer.descriptor.digest.hex());
+    async fn make(
+        lease: &Lease,
+        folder: &Path,
+        layer: &Committed,
+        diff_id: &Digest,
+    ) -> Result<Self, NotInflated> {
+        let (source, diff_id) = (folder.join(layer.digest().hex()), diff_id.clone());
         let wanted = Arc::new(());
-        let (diff_id, still) = (layer.diff_id.clone(), Arc::downgrade(&wanted));
-        let work = spawn_blocking(move || inflate(&source, &diff_id, &unique(), &still));
-        let (file, proof) = work.await.map_err(io::Error::from)??;
+        let still = Arc::downgrade(&wanted);
+        let (file, proof) = on_disk(move || inflate(&source, &diff_id, &unique(), &still)).await?;
 
-        let path = folder.join(proof.digest().hex());
-        let (containerd, digest) = (containerd.clone(), proof.digest().clone());
+        let (path, digest) = (folder.join(proof.digest().hex()), proof.digest().clone());
+        let containerd = lease.containerd().clone();
         let name = Name { containerd, digest, path: Some(path.clone()) };
-        let link = spawn_blocking(move || link(&file, &path));
-        timeout(STALL, link).await.map_err(io::Error::from)?.map_err(io::Error::from)??;
+        on_disk(move || Ok(link(&file, &path)?)).await?;
         let blob = adopt(lease, &proof).await?;
-        Ok(Some(Self { blob, name }))
+        Ok(Self { blob, name })
     }
 
     /// What containerd unpacks.
@@ -102,14 +105,21 @@ impl Inflated {
     }
 }
 
+/// Does `work` on a thread that may wait for the disk.
+async fn on_disk<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, NotInflated> + Send + 'static,
+) -> Result<T, NotInflated> {
+    let done = timeout(STALL, spawn_blocking(work)).await.map_err(io::Error::from)?;
+    done.map_err(io::Error::from)?
+}
+
 /// Lets containerd take the file of `proof` over.
 async fn adopt(lease: &Lease, proof: &VerifiedBlob) -> Result<Committed, NotInflated> {
     let digest = proof.digest().clone();
     let total = i64::try_from(proof.size()).unwrap_or(i64::MAX);
     let expected = Expected { digest: digest.to_string(), total };
     let write = Write::open(lease, format!("layer-{digest}"), expected).await;
-    let mut write =
-        write.map_err(|status| HandoffError::from_status(super::write::CALL, status))?;
+    let mut write = write.map_err(|status| HandoffError::from_status(write::CALL, status))?;
     if write.found != total {
         write.abort().await;
         return Err(NotInflated::NotAdopted);

@@ -1,4 +1,5 @@
-//! Unpacking is most of a pull's time: containerd uses faster programs for it where it finds them.
+//! Unpacking is most of a pull's time. What pullgated does not inflate, containerd does, with faster programs
+//! where it finds them.
 
 use std::path::Path;
 
@@ -23,13 +24,15 @@ pub(super) fn check(node: &Node) -> Vec<Said> {
         there && !variables.contains_key(*disabled)
     });
     vec![match (found, two) {
-        (Some((program, _)), _) => Said::armed(format!("containerd unpacks with {program}")),
+        (Some((program, _)), _) => {
+            Said::armed(format!("what pullgated does not inflate, containerd does with {program}"))
+        }
         (None, true) => Said::advice(
-            "containerd unpacks with its own gzip, which is slow",
+            "what pullgated does not inflate, containerd does with its own gzip, which is slow",
             "install igzip (package isal), or unpigz (package pigz)",
         ),
         (None, false) => Said::advice(
-            "containerd unpacks with its own gzip, which is slow",
+            "what pullgated does not inflate, containerd does with its own gzip, which is slow",
             "install unpigz (package pigz)",
         ),
     }]
