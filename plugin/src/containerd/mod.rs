@@ -32,7 +32,7 @@ pub use error::HandoffError;
 
 use crate::hash::Hashing;
 pub(crate) use batched::Batched;
-use content::Placing;
+use content::{Inflating, Placing};
 use records::Records;
 
 /// The namespace of everything that belongs to Kubernetes.
@@ -51,7 +51,7 @@ pub struct Containerd {
     cleanups: TaskTracker,
     hashing: Hashing,
     placing: Arc<Placing>,
-    inflating: bool,
+    inflating: Inflating,
     records: Arc<Records>,
 }
 
@@ -61,7 +61,8 @@ impl Containerd {
     pub fn new(socket: &Path) -> Self {
         let hashing = Hashing::by_each_pull();
         let (cleanups, placing, records) = (TaskTracker::new(), Arc::default(), Arc::default());
-        Self { channel: connect(socket), cleanups, hashing, placing, inflating: true, records }
+        let inflating = Inflating::here();
+        Self { channel: connect(socket), cleanups, hashing, placing, inflating, records }
     }
 
     /// The same, with content hashed by `hashing`.
@@ -81,7 +82,8 @@ impl Containerd {
     /// The same, with gzip layers that are files there unpacked from archives that are inflated here, or
     /// inflated by containerd.
     #[must_use]
-    pub fn layers_inflated(self, inflating: bool) -> Self {
+    pub fn layers_inflated(self, here: bool) -> Self {
+        let inflating = if here { Inflating::here() } else { Inflating::by_containerd() };
         Self { inflating, ..self }
     }
 

@@ -16,6 +16,7 @@ use flate2::read::MultiGzDecoder;
 use nix::sys::statvfs::fstatvfs;
 use pullgate_policy::digest::{BlobMismatch, Digest, Tailed, VerifiedBlob};
 use pullgate_policy::manifest::Descriptor;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
@@ -32,7 +33,10 @@ const SMALLEST: u64 = 512 << 10;
 /// The largest archive. What lives longer on its way through the page cache is written to the disk.
 const LARGEST: u64 = 1 << 30;
 
-/// The part of the free space that an archive may take: two are there at a time.
+/// Archives that are there at a time, of all pulls.
+const ARCHIVES: usize = 4;
+
+/// The part of the free space that an archive may take: half of it for all of them.
 const SHARE: u64 = 8;
 
 /// What gzip makes of most layers, at best. One that becomes larger than [`LARGEST`] is inflated in vain.
@@ -45,11 +49,33 @@ const PIECE: usize = 256 << 10;
 /// Format").
 const BLOCK: u64 = 512;
 
+/// Whether layers are inflated here, and how many may be now.
+#[derive(Debug, Clone)]
+pub(crate) struct Inflating(Arc<Semaphore>);
+
+impl Inflating {
+    /// As many as there may be archives.
+    pub(crate) fn here() -> Self {
+        Self(Arc::new(Semaphore::new(ARCHIVES)))
+    }
+
+    /// None.
+    pub(crate) fn by_containerd() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+
+    /// Room for one more.
+    fn room(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_owned().ok()
+    }
+}
+
 /// A layer's archive in the content store. Dropping it removes it in the background.
 #[derive(Debug)]
 pub struct Inflated {
     blob: Committed,
     name: Name,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Inflated {
@@ -57,14 +83,15 @@ impl Inflated {
     /// inflate it by itself, or has to: it knows best what is wrong with it.
     pub async fn of(lease: &Lease, layer: &Committed, diff_id: &Digest) -> Option<Self> {
         let Descriptor { media_type, size, digest, .. } = layer.descriptor();
-        if !media_type.ends_with("gzip") || *size < SMALLEST || !lease.containerd().inflating {
+        if !media_type.ends_with("gzip") || *size < SMALLEST {
             return None;
         }
+        let room = lease.containerd().inflating.room()?;
         let folder = lease.containerd().placing.folder(lease.containerd()).await?;
         match Self::make(lease, &blobs(folder, digest), layer, diff_id).await {
-            Ok(inflated) => {
-                tracing::debug!(%digest, archive = %inflated.blob.digest(), "a layer is inflated");
-                Some(inflated)
+            Ok((blob, name)) => {
+                tracing::debug!(%digest, archive = %blob.digest(), "a layer is inflated");
+                Some(Self { blob, name, _room: room })
             }
             Err(error) => {
                 tracing::debug!(%digest, "containerd inflates a layer by itself: {error}");
@@ -78,18 +105,18 @@ impl Inflated {
         folder: &Path,
         layer: &Committed,
         diff_id: &Digest,
-    ) -> Result<Self, NotInflated> {
+    ) -> Result<(Committed, Name), NotInflated> {
         let (source, diff_id) = (folder.join(layer.digest().hex()), diff_id.clone());
+        let tail = format!("pullgate-{}", unique());
         let wanted = Arc::new(());
         let still = Arc::downgrade(&wanted);
-        let (file, proof) = on_disk(move || inflate(&source, &diff_id, &unique(), &still)).await?;
+        let (file, proof) = on_disk(move || inflate(&source, &diff_id, &tail, &still)).await?;
 
         let (path, digest) = (folder.join(proof.digest().hex()), proof.digest().clone());
         let containerd = lease.containerd().clone();
         let name = Name { containerd, digest, path: Some(path.clone()) };
         on_disk(move || Ok(link(&file, &path)?)).await?;
-        let blob = adopt(lease, &proof).await?;
-        Ok(Self { blob, name })
+        Ok((adopt(lease, &proof).await?, name))
     }
 
     /// What containerd unpacks.

@@ -20,6 +20,7 @@ use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
 pub use self::inflate::Inflated;
+pub(super) use self::inflate::Inflating;
 use self::place::Nameless;
 pub(super) use self::place::Placing;
 use self::write::{Expected, STALL, Write};
