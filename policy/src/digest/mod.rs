@@ -239,7 +239,8 @@ impl Verifier {
     }
 }
 
-/// Verifies a stream whose length nobody declared, and proves the digest of what it becomes with a tail.
+/// Verifies a stream whose length nobody declared, and proves the digest of what it becomes with a
+/// tail.
 #[derive(Debug)]
 pub struct Tailed {
     expected: Digest,

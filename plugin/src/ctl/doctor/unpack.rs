@@ -1,5 +1,5 @@
-//! Unpacking is most of a pull's time. What pullgated does not inflate, containerd does, with faster programs
-//! where it finds them.
+//! Unpacking is most of a pull's time. What pullgated does not inflate, containerd does, with faster
+//! programs where it finds them.
 
 use std::path::Path;
 
