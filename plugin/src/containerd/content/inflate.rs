@@ -21,8 +21,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::place::{create, link};
-use super::write::{self, Expected, STALL, Write};
-use super::{Committed, Labels};
+use super::write::STALL;
+use super::{Begun, Blob, Committed, Kind, Labels};
 use crate::containerd::lease::{Lease, unique};
 use crate::containerd::store::blobs;
 use crate::containerd::{Containerd, HandoffError, request};
@@ -142,18 +142,19 @@ async fn on_disk<T: Send + 'static>(
 
 /// Lets containerd take the file of `proof` over.
 async fn adopt(lease: &Lease, proof: &VerifiedBlob) -> Result<Committed, NotInflated> {
-    let digest = proof.digest().clone();
-    let total = i64::try_from(proof.size()).unwrap_or(i64::MAX);
-    let expected = Expected { digest: digest.to_string(), total };
-    let write = Write::open(lease, format!("layer-{digest}"), expected).await;
-    let mut write = write.map_err(|status| HandoffError::from_status(write::CALL, status))?;
-    if write.found != total {
-        write.abort().await;
-        return Err(NotInflated::NotAdopted);
-    }
-    write.commit(&Labels::new()).await?;
     let media_type = "application/vnd.oci.image.layer.v1.tar".to_owned();
-    let descriptor = Descriptor { media_type, digest, size: proof.size(), platform: None };
+    let (digest, size) = (proof.digest().clone(), proof.size());
+    let descriptor = Descriptor { media_type, digest, size, platform: None };
+    let labels = &Labels::new();
+    let blob = Blob { lease, kind: Kind::Layer, descriptor: &descriptor, labels };
+    match blob.begin().await? {
+        Begun::Shared(mut write) => write.commit(labels).await?,
+        Begun::Empty(write) => {
+            write.abort().await;
+            return Err(NotInflated::NotAdopted);
+        }
+        Begun::Present => return Err(NotInflated::NotAdopted),
+    }
     Ok(Committed { descriptor })
 }
 

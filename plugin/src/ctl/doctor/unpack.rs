@@ -23,17 +23,17 @@ pub(super) fn check(node: &Node) -> Vec<Said> {
         let there = path.split(':').any(|folder| Path::new(folder).join(program).is_file());
         there && !variables.contains_key(*disabled)
     });
-    vec![match (found, two) {
-        (Some((program, _)), _) => {
+    vec![match found {
+        Some((program, _)) => {
             Said::armed(format!("what pullgated does not inflate, containerd does with {program}"))
         }
-        (None, true) => Said::advice(
+        None => Said::advice(
             "what pullgated does not inflate, containerd does with its own gzip, which is slow",
-            "install igzip (package isal), or unpigz (package pigz)",
-        ),
-        (None, false) => Said::advice(
-            "what pullgated does not inflate, containerd does with its own gzip, which is slow",
-            "install unpigz (package pigz)",
+            if two {
+                "install igzip (package isal), or unpigz (package pigz)"
+            } else {
+                "install unpigz (package pigz)"
+            },
         ),
     }]
 }
