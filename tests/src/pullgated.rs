@@ -32,6 +32,9 @@ pub struct Settings {
     pub extra: String,
 }
 
+/// Its unit, for what systemd sets before it starts it.
+const UNIT: &str = include_str!("../../systemd/pullgated.service");
+
 /// A running `pullgated`. Dropping it kills it and removes all it had.
 #[derive(Debug)]
 pub struct Pullgated {
@@ -56,6 +59,9 @@ impl Pullgated {
         let mut command = Command::new(words.next().expect("at least the program"));
         command.args(words).arg("--config").arg(&config);
         command.env("NOTIFY_SOCKET", directory.path().join("notify.sock"));
+        command.envs(
+            UNIT.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('=')),
+        );
         command.envs(settings.environment.iter().map(|(name, value)| (name, value)));
         let process = spawn(&command, directory.path()).await;
         Self { command, process, directory }

@@ -54,7 +54,7 @@ pub struct Containerd {
     pub sandbox_image: Option<String>,
     /// Whether layers are written as files into its content store, where it adopts them.
     pub place_layers: bool,
-    /// Whether those that gzip has compressed are inflated here.
+    /// Whether those that are compressed are decompressed here.
     pub inflate_layers: bool,
 }
 

@@ -79,8 +79,8 @@ impl Containerd {
         Self { placing: Arc::new(placing), ..self }
     }
 
-    /// The same, with gzip layers that are files there unpacked from archives that are inflated here, or
-    /// inflated by containerd.
+    /// The same, with compressed layers that are files there unpacked from archives that are made here,
+    /// or decompressed by containerd.
     #[must_use]
     pub fn layers_inflated(self, here: bool) -> Self {
         let inflating = if here { Inflating::here() } else { Inflating::by_containerd() };

@@ -1,7 +1,7 @@
 //! The transfer of an admitted image: content, snapshots, records, under one lease.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
@@ -148,6 +148,7 @@ impl<'a> Transfer<'a> {
                 std::future::ready(Ok(()))
             });
         let (ready, mut unpackable) = mpsc::channel(1);
+        let done = &AtomicUsize::new(0);
         let inflate = async {
             let ready = ready;
             for (position, layer) in layers.iter().enumerate() {
@@ -156,7 +157,8 @@ impl<'a> Transfer<'a> {
                 precedence.give(Some(position));
                 let Some(blob) = waiting.recv().await else { break };
                 precedence.give(None);
-                let inflated = Inflated::of(&self.lease, &blob, &layer.diff_id).await;
+                let beside = done.load(Ordering::Relaxed) < position;
+                let inflated = Inflated::of(&self.lease, &blob, &layer.diff_id, beside).await;
                 room.send((blob, inflated));
             }
             Ok(())
@@ -169,6 +171,7 @@ impl<'a> Transfer<'a> {
                 let Some((blob, inflated)) = unpackable.recv().await else { break };
                 committed.push(blob.clone());
                 self.unpack(layers, &committed, inflated.as_ref()).await?;
+                done.store(committed.len(), Ordering::Relaxed);
                 drop(unpacked.send((layer, blob, inflated)));
             }
             Ok(())

@@ -75,6 +75,7 @@ fn publish(scene: &Scene) -> Vec<Case> {
     compressed("zstd", Compression::Zstd).store(registry, "zstd", "v1");
     compressed("plain", Compression::Plain).store(registry, "plain", "v1");
     sample::synthetic(Compression::Gzip, 3, 4 << 20).store(registry, "large", "v1");
+    sample::synthetic(Compression::Zstd, 3, 4 << 20).store(registry, "large-zstd", "v1");
     sample::multi_arch("index").store(registry, "index", "v1");
     let by_digest = sample::tiny("by digest");
     by_digest.store(registry, "digest", "v1");
@@ -89,7 +90,8 @@ fn publish(scene: &Scene) -> Vec<Case> {
         once("Docker schema 2", "docker:v1"),
         once("zstd", "zstd:v1"),
         once("plain tar", "plain:v1"),
-        once("layers that are inflated", "large:v1"),
+        once("gzip layers that are unpacked from archives", "large:v1"),
+        once("zstd layers that are, but for the first one", "large-zstd:v1"),
         once("index", "index:v1"),
         once("digest reference", &format!("digest@{}", by_digest.manifest.digest)),
         Case {

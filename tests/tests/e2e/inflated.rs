@@ -1,5 +1,5 @@
-//! Layers that gzip has compressed are unpacked from archives that pullgated inflates. The image is the
-//! same, nothing else stays, and what containerd itself refuses is refused.
+//! Compressed layers are unpacked from archives that pullgated makes of them. The image is the same,
+//! nothing else stays, and what containerd itself refuses is refused.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -25,6 +25,7 @@ const HERE: &str = "a layer is inflated";
 const BY_ITSELF: &str = "containerd inflates a layer by itself";
 
 const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+const ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 
 #[tokio::test]
 async fn containerd_1_6() {
@@ -46,23 +47,38 @@ async fn both_ways(version: Version) {
         return;
     }
     let mut scene = logging(version).await;
-    let image = sample::synthetic(Compression::Gzip, 3, 4 << 20);
-    image.store(&scene.registry, "layers", "v1");
-    scene.pull("layers:v1").await.expect("the pull to succeed");
-    // The collector may be faster than containerd with one of them.
-    let log = scene.gate.log();
-    assert_eq!(log.matches(HERE).count() + log.matches(BY_ITSELF).count(), 3, "{log}");
-    assert!(log.contains(HERE), "{log}");
-    assert_eq!(files(&scene), parts(&image), "no archive stays, even if nothing is collected");
-    let inflated = scene.dump().await;
-    scene.empty().await;
+    // containerd decodes Zstandard by itself where it unpacks nothing else meanwhile.
+    let images = [
+        ("gzip", sample::synthetic(Compression::Gzip, 3, 4 << 20), 3..=3),
+        ("zstd", sample::synthetic(Compression::Zstd, 6, 4 << 20), 1..=5),
+    ];
+    let mut dumps = Vec::new();
+    for (name, image, tries) in &images {
+        image.store(&scene.registry, name, "v1");
+        let (here, by_itself, dump) = pull(&scene, name).await;
+        // The collector may be faster than containerd with one of them.
+        assert!(here > 0 && tries.contains(&(here + by_itself)), "{name}: {here}, {by_itself}");
+        assert_eq!(files(&scene), parts(image), "no archive stays, even if nothing is collected");
+        dumps.push(dump);
+        scene.empty().await;
+    }
 
     scene.settings.extra += "containerd.inflate_layers = false\n";
     scene.gate = Pullgated::start(&scene.containerd, &scene.settings).await;
-    scene.pull("layers:v1").await.expect("the pull to succeed");
-    let log = scene.gate.log();
-    assert!(!log.contains(HERE) && !log.contains(BY_ITSELF), "{log}");
-    assert_eq!(scene.dump().await, inflated, "the same image either way");
+    for ((name, ..), dump) in images.iter().zip(dumps) {
+        assert_eq!(pull(&scene, name).await, (0, 0, dump), "the same image either way");
+        scene.empty().await;
+    }
+}
+
+/// How many layers were decompressed here, how many by containerd after all, and what has become of
+/// them.
+async fn pull(scene: &Scene, name: &str) -> (usize, usize, String) {
+    let before = scene.gate.log();
+    scene.pull(&format!("{name}:v1")).await.expect("the pull to succeed");
+    let after = scene.gate.log();
+    let log = after.strip_prefix(&before).expect("a log that grows");
+    (log.matches(HERE).count(), log.matches(BY_ITSELF).count(), scene.dump().await)
 }
 
 #[tokio::test]
@@ -111,10 +127,24 @@ async fn what_containerd_refuses_is_refused() {
     image(b"another", stored).store(&scene.registry, "other", "v1");
     image(&archive, torn).store(&scene.registry, "torn", "v1");
     image(short, gzip(&[short])).store(&scene.registry, "short", "v1");
+    let stored = zstd(&archive);
+    let torn = stored[..stored.len() - 3].to_vec();
+    for (name, unpacked, stored) in [
+        ("zstd-other", &b"another"[..], stored.clone()),
+        ("zstd-torn", &archive, torn),
+        ("zstd-short", short, zstd(short)),
+    ] {
+        let below = vec![0; 64 << 20];
+        let layers = vec![(&below[..], zstd(&below)), (unpacked, stored)];
+        layered(ZSTD, layers).store(&scene.registry, name, "v1");
+    }
     for (name, code, words, reason) in [
         ("other:v1", Code::FailedPrecondition, "unpacks to", "DIFF_ID_MISMATCH"),
         ("torn:v1", Code::Unavailable, "unexpected EOF", "CONTAINERD_FAILED"),
         ("short:v1", Code::Unavailable, "unexpected EOF", "CONTAINERD_FAILED"),
+        ("zstd-other:v1", Code::FailedPrecondition, "unpacks to", "DIFF_ID_MISMATCH"),
+        ("zstd-torn:v1", Code::Unavailable, "unexpected EOF", "CONTAINERD_FAILED"),
+        ("zstd-short:v1", Code::Unavailable, "unexpected EOF", "CONTAINERD_FAILED"),
     ] {
         let answer = scene.pull(name).await;
         check(&scene, name, answer, (code, words, reason));
@@ -215,13 +245,20 @@ fn archive() -> Vec<u8> {
 
 /// An image of one layer, `stored`, that is to unpack to the archive `unpacked`.
 fn image(unpacked: &[u8], stored: Vec<u8>) -> Image {
-    let layer = Blob::new(GZIP, stored);
-    let diff_id = Blob::new(GZIP, unpacked.to_vec()).digest;
+    layered(GZIP, vec![(unpacked, stored)])
+}
+
+/// An image of such layers.
+fn layered(media_type: &str, layers: Vec<(&[u8], Vec<u8>)>) -> Image {
+    let diff_id = |(unpacked, _): &(&[u8], _)| Blob::new(media_type, unpacked.to_vec()).digest;
+    let diff_ids: Vec<String> = layers.iter().map(diff_id).collect();
+    let layers: Vec<Blob> =
+        layers.into_iter().map(|(_, stored)| Blob::new(media_type, stored)).collect();
     let mut image = Recipe::new().text("replaced").build_with(
-        |config| config["rootfs"]["diff_ids"][0] = json!(diff_id),
-        |manifest| manifest["layers"][0] = layer.descriptor(),
+        |config| config["rootfs"]["diff_ids"] = json!(diff_ids),
+        |manifest| manifest["layers"] = layers.iter().map(Blob::descriptor).collect(),
     );
-    image.layers = vec![layer];
+    image.layers = layers;
     image
 }
 
@@ -232,4 +269,8 @@ fn gzip(parts: &[&[u8]]) -> Vec<u8> {
         encoder.write_all(part).expect("gzip into memory");
         encoder.finish().expect("gzip into memory")
     })
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    zstd::encode_all(bytes, 3).expect("zstd into memory")
 }

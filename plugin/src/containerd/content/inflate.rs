@@ -1,5 +1,6 @@
-//! A gzip layer as a plain archive: containerd's one unpacking thread otherwise spends half its time in
-//! gunzip. The archive is inflated on a thread of its own, beside what containerd unpacks meanwhile.
+//! A compressed layer as a plain archive: containerd's one unpacking thread otherwise spends half its
+//! time in gunzip. The archive is decompressed on a thread of its own, beside what containerd unpacks
+//! meanwhile.
 //!
 //! It is content of its own for as long as it is unpacked. A tail of ours behind the archive's end gives
 //! it a digest that no other content has, so nobody can adopt its file, and the file may go without
@@ -45,6 +46,9 @@ const RATIO: u64 = 4;
 /// Bytes that are inflated at a time.
 const PIECE: usize = 256 << 10;
 
+/// The largest window of Zstandard, 8 MiB, which is what each decoder should have (RFC 8878, 3.1.1.1.2).
+const WINDOW_LOG: u32 = 23;
+
 /// Bytes of a block of a tar archive, of which two empty ones are its end (pax, "ustar Interchange
 /// Format").
 const BLOCK: u64 = 512;
@@ -80,15 +84,26 @@ pub struct Inflated {
 
 impl Inflated {
     /// The archive `diff_id` of a layer that is in the content store. None where containerd may as well
-    /// inflate it by itself, or has to: it knows best what is wrong with it.
-    pub async fn of(lease: &Lease, layer: &Committed, diff_id: &Digest) -> Option<Self> {
+    /// inflate it by itself, or has to: it knows best what is wrong with it. `beside` tells that it
+    /// unpacks another layer meanwhile.
+    pub async fn of(
+        lease: &Lease,
+        layer: &Committed,
+        diff_id: &Digest,
+        beside: bool,
+    ) -> Option<Self> {
         let Descriptor { media_type, size, digest, .. } = layer.descriptor();
-        if !media_type.ends_with("gzip") || *size < SMALLEST {
+        if *size < SMALLEST {
+            return None;
+        }
+        let compression = Compression::of(media_type)?;
+        // containerd decodes Zstandard beside its unpacking thread: that one is not to wait for us.
+        if compression == Compression::Zstd && !beside {
             return None;
         }
         let room = lease.containerd().inflating.room()?;
         let folder = lease.containerd().placing.folder(lease.containerd()).await?;
-        match Self::make(lease, &blobs(folder, digest), layer, diff_id).await {
+        match Self::make(lease, &blobs(folder, digest), layer, compression, diff_id).await {
             Ok((blob, name)) => {
                 tracing::debug!(%digest, archive = %blob.digest(), "a layer is inflated");
                 Some(Self { blob, name, _room: room })
@@ -104,13 +119,15 @@ impl Inflated {
         lease: &Lease,
         folder: &Path,
         layer: &Committed,
+        compression: Compression,
         diff_id: &Digest,
     ) -> Result<(Committed, Name), NotInflated> {
         let (source, diff_id) = (folder.join(layer.digest().hex()), diff_id.clone());
         let tail = format!("pullgate-{}", unique());
         let wanted = Arc::new(());
         let still = Arc::downgrade(&wanted);
-        let (file, proof) = on_disk(move || inflate(&source, &diff_id, &tail, &still)).await?;
+        let (file, proof) =
+            on_disk(move || inflate(&source, compression, &diff_id, &tail, &still)).await?;
 
         let (path, digest) = (folder.join(proof.digest().hex()), proof.digest().clone());
         let containerd = lease.containerd().clone();
@@ -194,6 +211,36 @@ async fn remove(containerd: Containerd, digest: Digest, path: PathBuf) {
     }
 }
 
+/// How a layer is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compression {
+    Gzip,
+    Zstd,
+}
+
+impl Compression {
+    /// As a media type ends (image-spec, layer.md; Docker's with a dot).
+    fn of(media_type: &str) -> Option<Self> {
+        match media_type.rsplit_once(['+', '.'])?.1 {
+            "gzip" => Some(Self::Gzip),
+            "zstd" => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    /// Reads what `compressed` holds, all of its members or frames.
+    fn reader(self, compressed: BufReader<File>) -> io::Result<Box<dyn io::Read>> {
+        Ok(match self {
+            Self::Gzip => Box::new(MultiGzDecoder::new(compressed)),
+            Self::Zstd => {
+                let mut decoder = zstd::Decoder::with_buffer(compressed)?;
+                decoder.window_log_max(WINDOW_LOG)?;
+                Box::new(decoder)
+            }
+        })
+    }
+}
+
 /// Why containerd has to inflate a layer by itself.
 #[derive(Debug, thiserror::Error)]
 enum NotInflated {
@@ -226,6 +273,7 @@ enum NotInflated {
 /// Inflates `source` into a file without a name in the same folder, and puts `tail` behind it.
 fn inflate(
     source: &Path,
+    compression: Compression,
     diff_id: &Digest,
     tail: &str,
     wanted: &Weak<()>,
@@ -236,7 +284,7 @@ fn inflate(
     if compressed.metadata()?.len() > limit / RATIO {
         return Err(NotInflated::Large { limit });
     }
-    let mut inflated = MultiGzDecoder::new(BufReader::with_capacity(PIECE, compressed));
+    let mut inflated = compression.reader(BufReader::with_capacity(PIECE, compressed))?;
     let mut verifier = Tailed::new(diff_id)?;
     let mut end = End::default();
     let mut buffer = vec![0; PIECE];
@@ -304,17 +352,23 @@ mod tests {
     use flate2::write::GzEncoder;
     use pullgate_policy::digest::Digest;
 
-    use super::{End, NotInflated, inflate, room};
+    use super::{Compression, End, NotInflated, WINDOW_LOG, inflate, room};
 
     const TAIL: &str = "a tail";
 
     /// What becomes of `stored` as the layer whose archive is `archive`.
-    fn inflated(folder: &Path, stored: &[u8], archive: &[u8]) -> Result<Vec<u8>, NotInflated> {
+    fn inflated(
+        folder: &Path,
+        compression: Compression,
+        stored: &[u8],
+        archive: &[u8],
+    ) -> Result<Vec<u8>, NotInflated> {
         use std::os::unix::fs::FileExt as _;
         let source = folder.join("layer");
         std::fs::write(&source, stored).unwrap();
         let wanted = Arc::new(());
-        let made = inflate(&source, &Digest::sha256(archive), TAIL, &Arc::downgrade(&wanted));
+        let (diff_id, wanted) = (Digest::sha256(archive), Arc::downgrade(&wanted));
+        let made = inflate(&source, compression, &diff_id, TAIL, &wanted);
         assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "it has no name yet");
         let (file, proof) = made?;
         let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
@@ -329,33 +383,91 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    /// One frame with a checksum.
+    fn zstd(bytes: &[u8], window_log: u32) -> Vec<u8> {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.include_checksum(true).unwrap();
+        encoder.window_log(window_log).unwrap();
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    const WAYS: [Compression; 2] = [Compression::Gzip, Compression::Zstd];
+
+    fn compress(way: Compression, bytes: &[u8]) -> Vec<u8> {
+        match way {
+            Compression::Gzip => gzip(bytes),
+            Compression::Zstd => zstd(bytes, WINDOW_LOG),
+        }
+    }
+
     #[test]
     fn an_archive_gets_a_tail_once_it_is_what_the_configuration_says() {
         let folder = tempfile::tempdir().unwrap();
         let archive = [vec![7; 700_000 / 512 * 512], vec![0; 1024]].concat();
-        let whole = inflated(folder.path(), &gzip(&archive), &archive).unwrap();
-        assert_eq!(whole, [&archive, TAIL.as_bytes()].concat());
-        let members = [gzip(&archive[..3]), gzip(&archive[3..])].concat();
-        assert_eq!(inflated(folder.path(), &members, &archive).unwrap(), whole);
+        let (head, rest) = archive.split_at(300_000);
+        for way in WAYS {
+            let compress = |bytes| compress(way, bytes);
+            let inflated = |stored: &[u8]| inflated(folder.path(), way, stored, &archive).unwrap();
+            let whole = inflated(&compress(&archive));
+            assert_eq!(whole, [&archive, TAIL.as_bytes()].concat(), "{way:?}");
+            assert_eq!(inflated(&[compress(head), compress(rest)].concat()), whole, "{way:?}");
+        }
     }
 
     #[test]
     fn what_is_not_such_an_archive_is_left_to_containerd() {
+        use Compression::{Gzip, Zstd};
         let folder = tempfile::tempdir().unwrap();
         let archive = [vec![7; 512], vec![0; 1024]].concat();
-        let stored = gzip(&archive);
-        let (endless, odd) = (&archive[..1024], [&archive[..], &[0]].concat());
-        for (title, stored, archive, expected) in [
-            ("another", &stored[..], &b"another"[..], "expected sha256:"),
-            ("no gzip", &archive, &archive, "invalid gzip header"),
-            ("torn", &stored[..stored.len() - 9], &archive, "incomplete"),
-            ("followed", &[&stored[..], b"more"].concat(), &archive, "end of file"),
-            ("without an end", &gzip(endless), endless, "two empty blocks"),
-            ("no whole blocks", &gzip(&odd), &odd, "two empty blocks"),
-            ("empty", &gzip(b""), b"", "two empty blocks"),
+        for way in WAYS {
+            let compress = |bytes| compress(way, bytes);
+            let stored = compress(&archive);
+            let (endless, odd) = (&archive[..1024], [&archive[..], &[0]].concat());
+            let bad_sum = [&stored[..stored.len() - 1], &[!stored[stored.len() - 1]]].concat();
+            let [not, torn, more, sum] = match way {
+                Gzip => ["invalid gzip header", "incomplete", "end of file", "corrupt gzip"],
+                Zstd => ["Unknown frame", "incomplete", "Unknown frame", "checksum"],
+            };
+            for (title, stored, archive, expected) in [
+                ("another", &stored[..], &b"another"[..], "expected sha256:"),
+                ("not compressed", &archive, &archive, not),
+                ("torn", &stored[..stored.len() - 9], &archive, torn),
+                ("followed", &[&stored[..], b"more"].concat(), &archive, more),
+                ("of another sum", &bad_sum, &archive, sum),
+                ("without an end", &compress(endless), endless, "two empty blocks"),
+                ("no whole blocks", &compress(&odd), &odd, "two empty blocks"),
+                ("empty", &compress(b""), b"", "two empty blocks"),
+            ] {
+                let error = inflated(folder.path(), way, stored, archive).unwrap_err().to_string();
+                assert!(error.contains(expected), "{way:?}, {title}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_of_more_than_8_mib_is_left_to_containerd() {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = vec![0; 1024];
+        let stored = zstd(&archive, WINDOW_LOG + 1);
+        let error = inflated(folder.path(), Compression::Zstd, &stored, &archive).unwrap_err();
+        assert!(error.to_string().contains("too much memory"), "{error}");
+    }
+
+    #[test]
+    fn media_types_say_how_a_layer_is_compressed() {
+        for (media_type, compression) in [
+            ("application/vnd.oci.image.layer.v1.tar", None),
+            ("application/vnd.oci.image.layer.v1.tar+gzip", Some(Compression::Gzip)),
+            (
+                "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd",
+                Some(Compression::Zstd),
+            ),
+            ("application/vnd.docker.image.rootfs.diff.tar.gzip", Some(Compression::Gzip)),
+            ("application/vnd.docker.image.rootfs.diff.tar.zstd", Some(Compression::Zstd)),
+            ("gzip", None),
         ] {
-            let error = inflated(folder.path(), stored, archive).unwrap_err().to_string();
-            assert!(error.contains(expected), "{title}: {error}");
+            assert_eq!(Compression::of(media_type), compression, "{media_type}");
         }
     }
 
@@ -369,12 +481,13 @@ mod tests {
         let wanted = Arc::new(());
         let attempt = || {
             let wanted = Arc::downgrade(&wanted);
-            inflate(&source, &Digest::sha256(b""), TAIL, &wanted).unwrap_err()
+            inflate(&source, Compression::Gzip, &Digest::sha256(b""), TAIL, &wanted).unwrap_err()
         };
         assert!(matches!(attempt(), NotInflated::Large { .. }));
         std::fs::write(&source, gzip(b"some")).unwrap();
         let gone = Arc::downgrade(&Arc::new(()));
-        let error = inflate(&source, &Digest::sha256(b""), TAIL, &gone).unwrap_err();
+        let nothing = Digest::sha256(b"");
+        let error = inflate(&source, Compression::Gzip, &nothing, TAIL, &gone).unwrap_err();
         assert!(matches!(error, NotInflated::Unwanted), "{error}");
     }
 
