@@ -55,7 +55,7 @@ pub struct Containerd {
     /// Whether layers are written as files into its content store, where it adopts them.
     pub place_layers: bool,
     /// Whether those that are compressed are decompressed here.
-    pub inflate_layers: bool,
+    pub decompress_layers: bool,
 }
 
 /// Where the policy lies.
@@ -214,7 +214,7 @@ impl Parser<'_> {
                 socket: self.socket("containerd.socket", containerd)?,
                 sandbox_image: raw.containerd.sandbox_image,
                 place_layers: raw.containerd.place_layers.unwrap_or(true),
-                inflate_layers: raw.containerd.inflate_layers.unwrap_or(true),
+                decompress_layers: raw.containerd.decompress_layers.unwrap_or(true),
             },
             policy: Policy {
                 path: self.absolute("policy.path", raw.policy.path)?,

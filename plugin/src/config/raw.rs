@@ -31,7 +31,7 @@ pub(super) struct RawContainerd {
     pub(super) socket: Option<String>,
     pub(super) sandbox_image: Option<String>,
     pub(super) place_layers: Option<bool>,
-    pub(super) inflate_layers: Option<bool>,
+    pub(super) decompress_layers: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

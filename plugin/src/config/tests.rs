@@ -14,7 +14,7 @@ fn nothing_said_gives_the_defaults() {
     assert_eq!(config.registry.max_parallel_layers.get(), 3);
     assert_eq!(config.registry.no_progress_timeout.as_secs(), 300);
     assert!(config.registry.interleave_hashing);
-    assert!(config.containerd.place_layers && config.containerd.inflate_layers);
+    assert!(config.containerd.place_layers && config.containerd.decompress_layers);
     assert_eq!(config.mode.modes, Modes::enforce());
     assert_eq!(config.break_glass.folder, Path::new("/etc/pullgate/exemptions"));
     assert_eq!(config.break_glass.admins, None);

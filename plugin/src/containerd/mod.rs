@@ -32,7 +32,7 @@ pub use error::HandoffError;
 
 use crate::hash::Hashing;
 pub(crate) use batched::Batched;
-use content::{Inflating, Placing};
+use content::{Decompressing, Placing};
 use records::Records;
 
 /// The namespace of everything that belongs to Kubernetes.
@@ -51,7 +51,7 @@ pub struct Containerd {
     cleanups: TaskTracker,
     hashing: Hashing,
     placing: Arc<Placing>,
-    inflating: Inflating,
+    decompressing: Decompressing,
     records: Arc<Records>,
 }
 
@@ -61,8 +61,8 @@ impl Containerd {
     pub fn new(socket: &Path) -> Self {
         let hashing = Hashing::by_each_pull();
         let (cleanups, placing, records) = (TaskTracker::new(), Arc::default(), Arc::default());
-        let inflating = Inflating::here();
-        Self { channel: connect(socket), cleanups, hashing, placing, inflating, records }
+        let decompressing = Decompressing::here();
+        Self { channel: connect(socket), cleanups, hashing, placing, decompressing, records }
     }
 
     /// The same, with content hashed by `hashing`.
@@ -82,9 +82,10 @@ impl Containerd {
     /// The same, with compressed layers that are files there unpacked from archives that are made here,
     /// or decompressed by containerd.
     #[must_use]
-    pub fn layers_inflated(self, here: bool) -> Self {
-        let inflating = if here { Inflating::here() } else { Inflating::by_containerd() };
-        Self { inflating, ..self }
+    pub fn layers_decompressed(self, here: bool) -> Self {
+        let decompressing =
+            if here { Decompressing::here() } else { Decompressing::by_containerd() };
+        Self { decompressing, ..self }
     }
 
     /// Waits until what cancelled pulls left behind has been cleaned up.

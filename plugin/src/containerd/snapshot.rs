@@ -14,7 +14,7 @@ use pullgate_policy::digest::Digest;
 use pullgate_policy::manifest::Layer;
 use tonic::{Code, Status};
 
-use super::content::{self, Committed, Inflated};
+use super::content::{self, Committed, Decompressed};
 use super::error::of;
 use super::lease::{Lease, unique};
 use super::{Containerd, HandoffError, MESSAGE_BYTES, request};
@@ -38,13 +38,13 @@ pub async fn unpack(
     snapshotter: &str,
     layer: &Layer,
     blob: &Committed,
-    inflated: Option<&Inflated>,
+    archive: Option<&Decompressed>,
 ) -> Result<(), HandoffError> {
     let key = format!("extract-{} {}", unique(), layer.chain_id);
     let extraction = Extraction { lease, snapshotter, layer, key };
     let Some(mounts) = extraction.prepare().await? else { return Ok(()) };
-    let (blob, unpacked) = match inflated {
-        Some(inflated) => (inflated.blob(), inflated.blob().digest()),
+    let (blob, unpacked) = match archive {
+        Some(archive) => (archive.blob(), archive.blob().digest()),
         None => (blob, &layer.diff_id),
     };
     let outcome = match extraction.apply(blob, unpacked, mounts).await {

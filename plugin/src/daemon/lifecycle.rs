@@ -201,11 +201,15 @@ impl Daemon {
         }
         let (hashing, containerd) =
             (&self.config.registry.interleave_hashing, &self.config.containerd);
-        let (placing, inflating) = (&containerd.place_layers, &containerd.inflate_layers);
+        let (placing, decompressing) = (&containerd.place_layers, &containerd.decompress_layers);
         let fixed = [
             ("registry.interleave_hashing", &mut config.registry.interleave_hashing, hashing),
             ("containerd.place_layers", &mut config.containerd.place_layers, placing),
-            ("containerd.inflate_layers", &mut config.containerd.inflate_layers, inflating),
+            (
+                "containerd.decompress_layers",
+                &mut config.containerd.decompress_layers,
+                decompressing,
+            ),
         ];
         for (key, new, old) in fixed {
             if new != old {

@@ -62,7 +62,7 @@ pub(crate) fn assemble(config: &Config, previous: Option<&Gate>) -> Result<Gate,
             None => Containerd::new(&config.containerd.socket)
                 .hashed_by(hashing(config)?)
                 .layers_placed(config.containerd.place_layers)
-                .layers_inflated(config.containerd.inflate_layers),
+                .layers_decompressed(config.containerd.decompress_layers),
         },
         parallel_layers: config.registry.max_parallel_layers.get(),
         sandbox_image: sandbox_image.transpose().map_err(AssemblyError::SandboxImage)?,

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::image::{Image, Part};
 use super::precedence::Precedence;
 use super::{ImageId, PullError};
-use crate::containerd::content::{self, Committed, Inflated, IngestError, Kind, Labels};
+use crate::containerd::content::{self, Committed, Decompressed, IngestError, Kind, Labels};
 use crate::containerd::image::{Parts, publish};
 use crate::containerd::lease::Lease;
 use crate::containerd::{Containerd, HandoffError, cri_store, snapshot};
@@ -149,7 +149,7 @@ impl<'a> Transfer<'a> {
             });
         let (ready, mut unpackable) = mpsc::channel(1);
         let done = &AtomicUsize::new(0);
-        let inflate = async {
+        let decompress = async {
             let ready = ready;
             for (position, layer) in layers.iter().enumerate() {
                 // Two archives are there at most: one that is unpacked, and the next one.
@@ -158,8 +158,8 @@ impl<'a> Transfer<'a> {
                 let Some(blob) = waiting.recv().await else { break };
                 precedence.give(None);
                 let beside = done.load(Ordering::Relaxed) < position;
-                let inflated = Inflated::of(&self.lease, &blob, &layer.diff_id, beside).await;
-                room.send((blob, inflated));
+                let archive = Decompressed::of(&self.lease, &blob, &layer.diff_id, beside).await;
+                room.send((blob, archive));
             }
             Ok(())
         };
@@ -168,24 +168,24 @@ impl<'a> Transfer<'a> {
             let unpacked = unpacked;
             let mut committed = Vec::with_capacity(layers.len());
             for layer in layers {
-                let Some((blob, inflated)) = unpackable.recv().await else { break };
+                let Some((blob, archive)) = unpackable.recv().await else { break };
                 committed.push(blob.clone());
-                self.unpack(layers, &committed, inflated.as_ref()).await?;
+                self.unpack(layers, &committed, archive.as_ref()).await?;
                 done.store(committed.len(), Ordering::Relaxed);
-                drop(unpacked.send((layer, blob, inflated)));
+                drop(unpacked.send((layer, blob, archive)));
             }
             Ok(())
         };
         let label = async {
-            while let Some((layer, blob, inflated)) = unlabelled.recv().await {
-                if let Some(inflated) = inflated {
-                    inflated.remove().await;
+            while let Some((layer, blob, archive)) = unlabelled.recv().await {
+                if let Some(archive) = archive {
+                    archive.remove().await;
                 }
                 snapshot::label(&self.lease, layer, &blob).await?;
             }
             Ok(())
         };
-        tokio::try_join!(fetch, inflate, unpack, label).map(drop)
+        tokio::try_join!(fetch, decompress, unpack, label).map(drop)
     }
 
     /// How many of the lowest layers are unpacked already. Only those count that are there when the
@@ -232,7 +232,7 @@ impl<'a> Transfer<'a> {
         &self,
         layers: &[Layer],
         committed: &[Committed],
-        inflated: Option<&Inflated>,
+        archive: Option<&Decompressed>,
     ) -> Result<(), HandoffError> {
         let last = committed.len().saturating_sub(1);
         let mut from = last;
@@ -240,8 +240,8 @@ impl<'a> Transfer<'a> {
             let outcome = async {
                 for (position, (layer, blob)) in layers.iter().zip(committed).enumerate().skip(from)
                 {
-                    let inflated = inflated.filter(|_| position == last);
-                    snapshot::unpack(&self.lease, &self.snapshotter, layer, blob, inflated).await?;
+                    let archive = archive.filter(|_| position == last);
+                    snapshot::unpack(&self.lease, &self.snapshotter, layer, blob, archive).await?;
                 }
                 Ok(())
             };

@@ -1,7 +1,7 @@
 //! The content store: bytes are hashed while they are written, to a file without a name or into an
 //! ingest, and committed only with the proof that they are what their descriptor says.
 
-mod inflate;
+mod decompress;
 mod place;
 mod write;
 
@@ -19,8 +19,8 @@ use pullgate_policy::manifest::Descriptor;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
-pub use self::inflate::Inflated;
-pub(super) use self::inflate::Inflating;
+pub use self::decompress::Decompressed;
+pub(super) use self::decompress::Decompressing;
 use self::place::Nameless;
 pub(super) use self::place::Placing;
 use self::write::{Expected, STALL, Write};

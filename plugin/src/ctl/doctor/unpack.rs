@@ -1,4 +1,4 @@
-//! Unpacking is most of a pull's time. What pullgated does not inflate, containerd does, with faster
+//! Unpacking is most of a pull's time. What pullgated does not decompress, containerd does, with faster
 //! programs where it finds them.
 
 use std::path::Path;
@@ -24,11 +24,11 @@ pub(super) fn check(node: &Node) -> Vec<Said> {
         there && !variables.contains_key(*disabled)
     });
     vec![match found {
-        Some((program, _)) => {
-            Said::armed(format!("what pullgated does not inflate, containerd does with {program}"))
-        }
+        Some((program, _)) => Said::armed(format!(
+            "what pullgated does not decompress, containerd does with {program}"
+        )),
         None => Said::advice(
-            "what pullgated does not inflate, containerd does with its own gzip, which is slow",
+            "what pullgated does not decompress, containerd does with its own gzip, which is slow",
             if two {
                 "install igzip (package isal), or unpigz (package pigz)"
             } else {

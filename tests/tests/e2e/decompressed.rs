@@ -18,11 +18,11 @@ use tonic::Code;
 use crate::broken::check;
 use crate::scene::Scene;
 
-/// What is logged of a layer that is inflated.
-const HERE: &str = "a layer is inflated";
+/// What is logged of a layer that is decompressed.
+const HERE: &str = "a layer is decompressed";
 
 /// And of one that would have been.
-const BY_ITSELF: &str = "containerd inflates a layer by itself";
+const BY_ITSELF: &str = "containerd decompresses a layer by itself";
 
 const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
@@ -63,7 +63,7 @@ async fn both_ways(version: Version) {
         scene.empty().await;
     }
 
-    scene.settings.extra += "containerd.inflate_layers = false\n";
+    scene.settings.extra += "containerd.decompress_layers = false\n";
     scene.gate = Pullgated::start(&scene.containerd, &scene.settings).await;
     for ((name, ..), dump) in images.iter().zip(dumps) {
         assert_eq!(pull(&scene, name).await, (0, 0, dump), "the same image either way");
@@ -211,7 +211,7 @@ fn parts(image: &Image) -> BTreeSet<String> {
     parts.map(|part| part.digest.trim_start_matches("sha256:").to_owned()).collect()
 }
 
-/// A daemon that says why it did not inflate a layer.
+/// A daemon that says why it did not decompress a layer.
 async fn logging(version: Version) -> Scene {
     let extra = "log.level = \"debug\"\n".to_owned();
     let settings = Settings { extra, ..Settings::default() };

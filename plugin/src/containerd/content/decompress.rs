@@ -40,10 +40,10 @@ const ARCHIVES: usize = 4;
 /// The part of the free space that an archive may take: half of it for all of them.
 const SHARE: u64 = 8;
 
-/// What gzip makes of most layers, at best. One that becomes larger than [`LARGEST`] is inflated in vain.
+/// What gzip makes of most layers, at best. One that becomes larger than [`LARGEST`] is decompressed in vain.
 const RATIO: u64 = 4;
 
-/// Bytes that are inflated at a time.
+/// Bytes that are decompressed at a time.
 const PIECE: usize = 256 << 10;
 
 /// The largest window of Zstandard, 8 MiB, which is what each decoder should have (RFC 8878, 3.1.1.1.2).
@@ -53,11 +53,11 @@ const WINDOW_LOG: u32 = 23;
 /// Format").
 const BLOCK: u64 = 512;
 
-/// Whether layers are inflated here, and how many may be now.
+/// Whether layers are decompressed here, and how many may be now.
 #[derive(Debug, Clone)]
-pub(crate) struct Inflating(Arc<Semaphore>);
+pub(crate) struct Decompressing(Arc<Semaphore>);
 
-impl Inflating {
+impl Decompressing {
     /// As many as there may be archives.
     pub(crate) fn here() -> Self {
         Self(Arc::new(Semaphore::new(ARCHIVES)))
@@ -76,15 +76,15 @@ impl Inflating {
 
 /// A layer's archive in the content store. Dropping it removes it in the background.
 #[derive(Debug)]
-pub struct Inflated {
+pub struct Decompressed {
     blob: Committed,
     name: Name,
     _room: OwnedSemaphorePermit,
 }
 
-impl Inflated {
+impl Decompressed {
     /// The archive `diff_id` of a layer that is in the content store. None where containerd may as well
-    /// inflate it by itself, or has to: it knows best what is wrong with it. `beside` tells that it
+    /// decompress it by itself, or has to: it knows best what is wrong with it. `beside` tells that it
     /// unpacks another layer meanwhile.
     pub async fn of(
         lease: &Lease,
@@ -101,15 +101,15 @@ impl Inflated {
         if compression == Compression::Zstd && !beside {
             return None;
         }
-        let room = lease.containerd().inflating.room()?;
+        let room = lease.containerd().decompressing.room()?;
         let folder = lease.containerd().placing.folder(lease.containerd()).await?;
         match Self::make(lease, &blobs(folder, digest), layer, compression, diff_id).await {
             Ok((blob, name)) => {
-                tracing::debug!(%digest, archive = %blob.digest(), "a layer is inflated");
+                tracing::debug!(%digest, archive = %blob.digest(), "a layer is decompressed");
                 Some(Self { blob, name, _room: room })
             }
             Err(error) => {
-                tracing::debug!(%digest, "containerd inflates a layer by itself: {error}");
+                tracing::debug!(%digest, "containerd decompresses a layer by itself: {error}");
                 None
             }
         }
@@ -121,13 +121,13 @@ impl Inflated {
         layer: &Committed,
         compression: Compression,
         diff_id: &Digest,
-    ) -> Result<(Committed, Name), NotInflated> {
+    ) -> Result<(Committed, Name), NotDecompressed> {
         let (source, diff_id) = (folder.join(layer.digest().hex()), diff_id.clone());
         let tail = format!("pullgate-{}", unique());
         let wanted = Arc::new(());
         let still = Arc::downgrade(&wanted);
         let (file, proof) =
-            on_disk(move || inflate(&source, compression, &diff_id, &tail, &still)).await?;
+            on_disk(move || decompress(&source, compression, &diff_id, &tail, &still)).await?;
 
         let (path, digest) = (folder.join(proof.digest().hex()), proof.digest().clone());
         let containerd = lease.containerd().clone();
@@ -151,14 +151,14 @@ impl Inflated {
 
 /// Does `work` on a thread that may wait for the disk.
 async fn on_disk<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, NotInflated> + Send + 'static,
-) -> Result<T, NotInflated> {
+    work: impl FnOnce() -> Result<T, NotDecompressed> + Send + 'static,
+) -> Result<T, NotDecompressed> {
     let done = timeout(STALL, spawn_blocking(work)).await.map_err(io::Error::from)?;
     done.map_err(io::Error::from)?
 }
 
 /// Lets containerd take the file of `proof` over.
-async fn adopt(lease: &Lease, proof: &VerifiedBlob) -> Result<Committed, NotInflated> {
+async fn adopt(lease: &Lease, proof: &VerifiedBlob) -> Result<Committed, NotDecompressed> {
     let media_type = "application/vnd.oci.image.layer.v1.tar".to_owned();
     let (digest, size) = (proof.digest().clone(), proof.size());
     let descriptor = Descriptor { media_type, digest, size, platform: None };
@@ -168,9 +168,9 @@ async fn adopt(lease: &Lease, proof: &VerifiedBlob) -> Result<Committed, NotInfl
         Begun::Shared(mut write) => write.commit(labels).await?,
         Begun::Empty(write) => {
             write.abort().await;
-            return Err(NotInflated::NotAdopted);
+            return Err(NotDecompressed::NotAdopted);
         }
-        Begun::Present => return Err(NotInflated::NotAdopted),
+        Begun::Present => return Err(NotDecompressed::NotAdopted),
     }
     Ok(Committed { descriptor })
 }
@@ -241,9 +241,9 @@ impl Compression {
     }
 }
 
-/// Why containerd has to inflate a layer by itself.
+/// Why containerd has to decompress a layer by itself.
 #[derive(Debug, thiserror::Error)]
-enum NotInflated {
+enum NotDecompressed {
     /// The compressed layer cannot be read, or the archive not be written.
     #[error(transparent)]
     Disk(#[from] io::Error),
@@ -270,42 +270,42 @@ enum NotInflated {
     Unwanted,
 }
 
-/// Inflates `source` into a file without a name in the same folder, and puts `tail` behind it.
-fn inflate(
+/// Decompresses `source` into a file without a name in the same folder, and puts `tail` behind it.
+fn decompress(
     source: &Path,
     compression: Compression,
     diff_id: &Digest,
     tail: &str,
     wanted: &Weak<()>,
-) -> Result<(File, VerifiedBlob), NotInflated> {
+) -> Result<(File, VerifiedBlob), NotDecompressed> {
     let compressed = File::open(source)?;
     let mut file = create(source.parent().unwrap_or(source))?;
     let limit = room(&file)?;
     if compressed.metadata()?.len() > limit / RATIO {
-        return Err(NotInflated::Large { limit });
+        return Err(NotDecompressed::Large { limit });
     }
-    let mut inflated = compression.reader(BufReader::with_capacity(PIECE, compressed))?;
+    let mut decompressed = compression.reader(BufReader::with_capacity(PIECE, compressed))?;
     let mut verifier = Tailed::new(diff_id)?;
     let mut end = End::default();
     let mut buffer = vec![0; PIECE];
     loop {
-        let length = inflated.read(&mut buffer)?;
+        let length = decompressed.read(&mut buffer)?;
         let bytes = buffer.split_at(length).0;
         if bytes.is_empty() {
             break;
         }
         end.update(bytes);
         if end.size > limit {
-            return Err(NotInflated::Large { limit });
+            return Err(NotDecompressed::Large { limit });
         }
         if wanted.strong_count() == 0 {
-            return Err(NotInflated::Unwanted);
+            return Err(NotDecompressed::Unwanted);
         }
         verifier.update(bytes);
         file.write_all(bytes)?;
     }
     if !end.is_of_an_archive() {
-        return Err(NotInflated::NoEnd);
+        return Err(NotDecompressed::NoEnd);
     }
     let proof = verifier.finish(tail.as_bytes())?;
     file.write_all(tail.as_bytes())?;
@@ -352,23 +352,23 @@ mod tests {
     use flate2::write::GzEncoder;
     use pullgate_policy::digest::Digest;
 
-    use super::{Compression, End, NotInflated, WINDOW_LOG, inflate, room};
+    use super::{Compression, End, NotDecompressed, WINDOW_LOG, decompress, room};
 
     const TAIL: &str = "a tail";
 
     /// What becomes of `stored` as the layer whose archive is `archive`.
-    fn inflated(
+    fn decompressed(
         folder: &Path,
         compression: Compression,
         stored: &[u8],
         archive: &[u8],
-    ) -> Result<Vec<u8>, NotInflated> {
+    ) -> Result<Vec<u8>, NotDecompressed> {
         use std::os::unix::fs::FileExt as _;
         let source = folder.join("layer");
         std::fs::write(&source, stored).unwrap();
         let wanted = Arc::new(());
         let (diff_id, wanted) = (Digest::sha256(archive), Arc::downgrade(&wanted));
-        let made = inflate(&source, compression, &diff_id, TAIL, &wanted);
+        let made = decompress(&source, compression, &diff_id, TAIL, &wanted);
         assert_eq!(std::fs::read_dir(folder).unwrap().count(), 1, "it has no name yet");
         let (file, proof) = made?;
         let mut bytes = vec![0; usize::try_from(file.metadata().unwrap().len()).unwrap()];
@@ -408,10 +408,11 @@ mod tests {
         let (head, rest) = archive.split_at(300_000);
         for way in WAYS {
             let compress = |bytes| compress(way, bytes);
-            let inflated = |stored: &[u8]| inflated(folder.path(), way, stored, &archive).unwrap();
-            let whole = inflated(&compress(&archive));
+            let decompressed =
+                |stored: &[u8]| decompressed(folder.path(), way, stored, &archive).unwrap();
+            let whole = decompressed(&compress(&archive));
             assert_eq!(whole, [&archive, TAIL.as_bytes()].concat(), "{way:?}");
-            assert_eq!(inflated(&[compress(head), compress(rest)].concat()), whole, "{way:?}");
+            assert_eq!(decompressed(&[compress(head), compress(rest)].concat()), whole, "{way:?}");
         }
     }
 
@@ -439,7 +440,8 @@ mod tests {
                 ("no whole blocks", &compress(&odd), &odd, "two empty blocks"),
                 ("empty", &compress(b""), b"", "two empty blocks"),
             ] {
-                let error = inflated(folder.path(), way, stored, archive).unwrap_err().to_string();
+                let error =
+                    decompressed(folder.path(), way, stored, archive).unwrap_err().to_string();
                 assert!(error.contains(expected), "{way:?}, {title}: {error}");
             }
         }
@@ -450,7 +452,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let archive = vec![0; 1024];
         let stored = zstd(&archive, WINDOW_LOG + 1);
-        let error = inflated(folder.path(), Compression::Zstd, &stored, &archive).unwrap_err();
+        let error = decompressed(folder.path(), Compression::Zstd, &stored, &archive).unwrap_err();
         assert!(error.to_string().contains("too much memory"), "{error}");
     }
 
@@ -481,14 +483,14 @@ mod tests {
         let wanted = Arc::new(());
         let attempt = || {
             let wanted = Arc::downgrade(&wanted);
-            inflate(&source, Compression::Gzip, &Digest::sha256(b""), TAIL, &wanted).unwrap_err()
+            decompress(&source, Compression::Gzip, &Digest::sha256(b""), TAIL, &wanted).unwrap_err()
         };
-        assert!(matches!(attempt(), NotInflated::Large { .. }));
+        assert!(matches!(attempt(), NotDecompressed::Large { .. }));
         std::fs::write(&source, gzip(b"some")).unwrap();
         let gone = Arc::downgrade(&Arc::new(()));
         let nothing = Digest::sha256(b"");
-        let error = inflate(&source, Compression::Gzip, &nothing, TAIL, &gone).unwrap_err();
-        assert!(matches!(error, NotInflated::Unwanted), "{error}");
+        let error = decompress(&source, Compression::Gzip, &nothing, TAIL, &gone).unwrap_err();
+        assert!(matches!(error, NotDecompressed::Unwanted), "{error}");
     }
 
     #[test]
