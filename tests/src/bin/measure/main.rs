@@ -14,6 +14,8 @@
     reason = "a measurement prints, and ends where it cannot go on"
 )]
 
+use std::process::ExitCode;
+
 use pullgate_tests::version::Version;
 use pullgate_tests::{latency, place};
 
@@ -29,7 +31,7 @@ mod row;
 
 use self::row::{Report, Row};
 
-fn main() {
+fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let what = arguments.next();
     if what.as_deref() == Some("check") {
@@ -37,6 +39,7 @@ fn main() {
     }
     disk::begin();
     measure(what.as_deref(), &arguments.collect::<Vec<_>>());
+    ExitCode::SUCCESS
 }
 
 #[tokio::main]
@@ -81,10 +84,14 @@ fn is_named(names: &[String], part: &str) -> bool {
 }
 
 /// Fails if what was measured last is worse than what is committed.
-fn checked() {
+fn checked() -> ExitCode {
     let measured = std::fs::read(place::target().join("bench.json")).expect("`make bench` first");
     let rows = |json: &[u8]| -> Vec<Row> { serde_json::from_slice(json).expect("rows") };
     let regressions = check::regressions(&rows(include_bytes!("committed.json")), &rows(&measured));
-    assert!(regressions.is_empty(), "slower than before:\n{}", regressions.join("\n"));
-    println!("nothing is slower than before");
+    if regressions.is_empty() {
+        println!("nothing is slower than before");
+        return ExitCode::SUCCESS;
+    }
+    println!("slower than before:\n{}", regressions.join("\n"));
+    ExitCode::FAILURE
 }
