@@ -148,6 +148,7 @@ impl<'a> Transfer<'a> {
                 std::future::ready(Ok(()))
             });
         let (ready, mut unpackable) = mpsc::channel(1);
+        // Layers that are unpacked.
         let done = &AtomicUsize::new(0);
         let decompress = async {
             let ready = ready;

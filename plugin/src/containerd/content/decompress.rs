@@ -28,7 +28,7 @@ use crate::containerd::lease::{Lease, unique};
 use crate::containerd::store::blobs;
 use crate::containerd::{Containerd, HandoffError, request};
 
-/// Compressed bytes below which the two calls more take as long as containerd's gunzip.
+/// Compressed bytes below which the two calls more take as long as containerd's own decompression.
 const SMALLEST: u64 = 512 << 10;
 
 /// The largest archive. What lives longer on its way through the page cache is written to the disk.
@@ -40,7 +40,8 @@ const ARCHIVES: usize = 4;
 /// The part of the free space that an archive may take: half of it for all of them.
 const SHARE: u64 = 8;
 
-/// What gzip makes of most layers, at best. One that becomes larger than [`LARGEST`] is decompressed in vain.
+/// What compression makes of most layers, at best. One that becomes larger than [`LARGEST`] is
+/// decompressed in vain.
 const RATIO: u64 = 4;
 
 /// Bytes that are decompressed at a time.
