@@ -18,7 +18,7 @@ async fn a_daemon_that_hangs_is_replaced_and_its_callers_wait_in_the_socket() {
     let socket = || node.run("stat -c %i /run/pullgate/pullgate.sock");
     let (hung, before) = (process(), socket());
 
-    node.run(&format!("kill -STOP {hung}"));
+    hang(&node, hung.trim());
     let began = Instant::now();
     node.cri().await.version().await.unwrap();
 
@@ -29,4 +29,11 @@ async fn a_daemon_that_hangs_is_replaced_and_its_callers_wait_in_the_socket() {
     assert_eq!(node.run("systemctl show pullgated -p NRestarts --value"), "1\n");
     let journal = node.journal("short");
     assert!(journal.contains("Watchdog timeout (limit 2s)!"), "{journal}");
+}
+
+/// Stops every thread of a process. The signal is on its way when `kill` returns: a thread that still
+/// runs could take the next caller, and drop it when it dies.
+fn hang(node: &Node, process: &str) {
+    let running = format!("grep -qs '^State:.[^T]' /proc/{process}/task/*/status");
+    node.run(&format!("kill -STOP {process}; while {running}; do sleep 0.01; done"));
 }
