@@ -1,11 +1,10 @@
 //! A real registry (Debian's docker-registry) on a free port of loopback.
 
-use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::place;
 use crate::process::{self, Process};
@@ -141,11 +140,14 @@ impl Registry {
 /// Storage is written directly (see [`Registry::put_blob`]): an upload would refuse what a registry
 /// that lies must hold.
 ///
+/// A file is there as a whole: others may read a blob that is put in once more.
+///
 /// Zeros take no room on the disk: 10 GB of them are not to be written before they are pulled.
-fn write(file: &Path, bytes: &[u8]) {
-    let parent = file.parent().expect("a file in the storage has a directory");
+fn write(place: &Path, bytes: &[u8]) {
+    let parent = place.parent().expect("a file in the storage has a directory");
     std::fs::create_dir_all(parent).expect("the storage to be writable");
-    let file = File::create(file).expect("the storage to be writable");
+    let new = NamedTempFile::new_in(parent).expect("the storage to be writable");
+    let file = new.as_file();
     file.set_len(bytes.len() as u64).expect("the storage to be writable");
     for (number, part) in bytes.chunks(ZEROS.len()).enumerate() {
         if part != &ZEROS[..part.len()] {
@@ -153,6 +155,7 @@ fn write(file: &Path, bytes: &[u8]) {
             file.write_all_at(part, at).expect("the storage to be writable");
         }
     }
+    new.persist(place).expect("the storage to be writable");
 }
 
 fn hex(digest: &str) -> &str {

@@ -71,14 +71,15 @@ async fn skopeo_says_the_same() {
             match task.await.expect("a case does not panic") {
                 (Ok(()), Ok(())) => accepted += 1,
                 (Err(_), Err(_)) => refused += 1,
-                _ => disagreements.push((index, plan)),
+                verdicts => disagreements.push((index, plan, verdicts)),
             }
         }
     }
     println!("differential: seed {seed}, {accepted} accepted and {refused} refused by both");
     let mut told = Vec::new();
-    for (index, plan) in disagreements {
-        told.push(tell(seed, index, plan, &world, |_, ours| ours).await);
+    for (index, plan, (theirs, ours)) in disagreements {
+        let small = tell(seed, index, plan, &world, |_, ours| ours).await;
+        told.push(format!("{small}as it was found: skopeo: {theirs:?}\nours: {ours:?}\n"));
     }
     assert!(told.is_empty(), "{}", told.join("\n"));
     assert!(
