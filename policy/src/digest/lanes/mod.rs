@@ -45,7 +45,7 @@ impl Lanes {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::is_x86_feature_detected as has;
-            let sha = has!("sha") && has!("ssse3") && has!("sse4.1");
+            let sha = has!("sha") && has!("ssse3") && has!("sse4.1") && has!("avx");
             let found = [(sha, Kernel::ShaNi), (has!("avx2"), Kernel::Avx2)];
             found.into_iter().filter(|(there, _)| *there).map(|(_, kernel)| Self(kernel)).collect()
         }
@@ -127,8 +127,8 @@ fn wide(lanes: &mut [Lane<'_>]) -> bool {
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "the kernel's instructions are there: `Lanes` is made only if so")]
 fn interleaved(lanes: &mut [Lane<'_>]) -> bool {
-    // SAFETY: only a `Lanes` of `Kernel::ShaNi` leads here, and `available` has seen SHA, SSSE3 and
-    // SSE4.1.
+    // SAFETY: only a `Lanes` of `Kernel::ShaNi` leads here, and `available` has seen SHA, SSSE3,
+    // SSE4.1 and AVX.
     unsafe {
         if let Some(four) = lanes.first_chunk_mut::<4>() {
             sha_ni::compress(four);

@@ -10,7 +10,10 @@ use std::arch::x86_64::{
 use super::{Lane, ROUND_CONSTANTS, common};
 
 /// Hashes as many blocks of each lane as the shortest has.
-#[target_feature(enable = "sha,ssse3,sse4.1")]
+///
+/// AVX is for its encoding alone, whose instructions leave their sources as they are: without it, copies
+/// take the places in which another stream's instruction could wait.
+#[target_feature(enable = "sha,ssse3,sse4.1,avx")]
 pub(super) fn compress<const N: usize>(lanes: &mut [Lane<'_>; N]) {
     let mut states = [[_mm_setzero_si128(); 2]; N];
     for (state, lane) in states.iter_mut().zip(lanes.iter()) {
@@ -24,19 +27,25 @@ pub(super) fn compress<const N: usize>(lanes: &mut [Lane<'_>; N]) {
             *words = load(&lane.blocks[index]);
         }
         let before = states;
-        for quad in 0..4 {
-            for (state, words) in states.iter_mut().zip(&words) {
-                four_rounds(state, words[quad], quad);
-            }
-        }
-        for sixteen in 1..4 {
-            // Written out, since a loop would keep all words in memory.
-            schedule(&mut states, &mut words, 0, 4 * sixteen);
-            schedule(&mut states, &mut words, 1, 4 * sixteen + 1);
-            schedule(&mut states, &mut words, 2, 4 * sixteen + 2);
-            schedule(&mut states, &mut words, 3, 4 * sixteen + 3);
-        }
-        for (state, before) in states.iter_mut().zip(before) {
+        // Written out, since a loop would keep all words in memory.
+        step::<0, N>(&mut states, &mut words);
+        step::<1, N>(&mut states, &mut words);
+        step::<2, N>(&mut states, &mut words);
+        step::<3, N>(&mut states, &mut words);
+        step::<4, N>(&mut states, &mut words);
+        step::<5, N>(&mut states, &mut words);
+        step::<6, N>(&mut states, &mut words);
+        step::<7, N>(&mut states, &mut words);
+        step::<8, N>(&mut states, &mut words);
+        step::<9, N>(&mut states, &mut words);
+        step::<10, N>(&mut states, &mut words);
+        step::<11, N>(&mut states, &mut words);
+        step::<12, N>(&mut states, &mut words);
+        step::<13, N>(&mut states, &mut words);
+        step::<14, N>(&mut states, &mut words);
+        step::<15, N>(&mut states, &mut words);
+        // Borrowed: over an array's own iterator, the compiler puts each lane's rounds behind the other's.
+        for (state, before) in states.iter_mut().zip(&before) {
             *state = [_mm_add_epi32(state[0], before[0]), _mm_add_epi32(state[1], before[1])];
         }
     }
@@ -70,28 +79,45 @@ fn load(block: &[u8; 64]) -> [__m128i; 4] {
     words
 }
 
-/// The next four words of each lane, and the rounds that take them.
+/// Four rounds of each lane, and of the last sixteen words the four that these rounds took become the
+/// next ones: twelve rounds early, so that nothing waits for them.
 #[inline]
 #[target_feature(enable = "sha,ssse3")]
-fn schedule<const N: usize>(
+fn step<const QUAD: usize, const N: usize>(
     states: &mut [[__m128i; 2]; N],
     words: &mut [[__m128i; 4]; N],
-    at: usize,
-    quad: usize,
 ) {
-    for (state, words) in states.iter_mut().zip(words) {
-        let last = words[(at + 3) % 4];
-        let next = _mm_sha256msg1_epu32(words[at], words[(at + 1) % 4]);
-        let next = _mm_add_epi32(next, _mm_alignr_epi8::<4>(last, words[(at + 2) % 4]));
-        words[at] = _mm_sha256msg2_epu32(next, last);
-        four_rounds(state, words[at], quad);
+    // The words of more than two lanes lie in memory, from where each lane's are best taken once.
+    let at_once = N > 2;
+    for (state, words) in states.iter_mut().zip(words.iter_mut()) {
+        four_rounds::<QUAD>(state, words[QUAD % 4]);
+        if at_once {
+            schedule::<QUAD>(words);
+        }
+    }
+    if !at_once {
+        for words in words {
+            schedule::<QUAD>(words);
+        }
     }
 }
 
 #[inline]
+#[target_feature(enable = "sha,ssse3")]
+fn schedule<const QUAD: usize>(words: &mut [__m128i; 4]) {
+    if QUAD >= 12 {
+        return;
+    }
+    let [first, second, third, last] = [0, 1, 2, 3].map(|next| words[(QUAD + next) % 4]);
+    let next = _mm_sha256msg1_epu32(first, second);
+    let next = _mm_add_epi32(next, _mm_alignr_epi8::<4>(last, third));
+    words[QUAD % 4] = _mm_sha256msg2_epu32(next, last);
+}
+
+#[inline]
 #[target_feature(enable = "sha,sse2")]
-fn four_rounds(state: &mut [__m128i; 2], words: __m128i, quad: usize) {
-    let [k0, k1, k2, k3] = ROUND_CONSTANTS.as_chunks().0[quad].map(u32::cast_signed);
+fn four_rounds<const QUAD: usize>(state: &mut [__m128i; 2], words: __m128i) {
+    let [k0, k1, k2, k3] = ROUND_CONSTANTS.as_chunks().0[QUAD].map(u32::cast_signed);
     let words = _mm_add_epi32(words, _mm_set_epi32(k3, k2, k1, k0));
     let [abef, cdgh] = *state;
     let cdgh = _mm_sha256rnds2_epu32(cdgh, abef, words);
