@@ -34,6 +34,7 @@ async fn a_daemon_that_hangs_is_replaced_and_its_callers_wait_in_the_socket() {
 /// Stops every thread of a process. The signal is on its way when `kill` returns: a thread that still
 /// runs could take the next caller, and drop it when it dies.
 fn hang(node: &Node, process: &str) {
+    assert_ne!(process, "0", "pullgated does not run, and 0 would be this test and all it started");
     let running = format!("grep -qs '^State:.[^T]' /proc/{process}/task/*/status");
     node.run(&format!("kill -STOP {process}; while {running}; do sleep 0.01; done"));
 }
